@@ -1,0 +1,35 @@
+"""Durable execution you can see: the public names, nothing else.
+
+The names are loaded when they are first used. A pod imports `playground.pod` from this package and
+must not pay for, or even have, what only a notebook needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playground.recording import Recording
+    from playground.session import Playground
+
+__all__ = ["Playground", "Recording"]
+_HOMES = {"Playground": "playground.session", "Recording": "playground.recording"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext playground`: the `%%service` magic. `Playground.open()` does it by itself."""
+    from playground.magic import register
+
+    register(shell)

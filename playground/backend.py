@@ -1,0 +1,98 @@
+"""The seam between a playground and what runs its pods.
+
+A backend runs a Restate server and pods, and says what happens to them as events. It knows nothing of
+invocations, views or lessons; a playground knows nothing of processes or clusters. A third backend is
+a folder beside `local/` and `knative/` with one class that fits `Backend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+Record = Callable[..., None]
+"""`Recording.append`: takes events; may be called from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What makes a playground quick enough to watch. Restate's own defaults are for production.
+
+    Attributes:
+        inactivity_timeout: seconds without progress until Restate suspends an invocation
+            (Restate's default: 60; https://docs.restate.dev/services/configuration).
+        retry_interval: seconds until the first retry of a failed attempt; doubles with each
+            (Restate's default: 0.5).
+        idle_window: seconds without an open attempt until a pod is stopped (Knative's default: 60).
+        pods: "fork" starts pods from a process that has the SDK imported; "spawn" starts each afresh.
+    """
+
+    inactivity_timeout: float = 1.0
+    retry_interval: float = 0.1
+    idle_window: float = 2.0
+    pods: str = "fork"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A revision whose first pod has loaded its source.
+
+    Attributes:
+        revision: its name, e.g. "signup-00001".
+        address: the URL at which Restate reaches this revision, and only it.
+        services: what it offers: [{"name", "type", "handlers": [{"name", "kind"}]}].
+    """
+
+    revision: str
+    address: str
+    services: list[dict[str, Any]]
+
+
+class Backend(Protocol):
+    """What a playground needs of whatever runs its pods. All methods run on the engine's loop."""
+
+    name: str
+
+    @property
+    def ingress_url(self) -> str:
+        """Base URL of Restate's ingress."""
+
+    @property
+    def admin_url(self) -> str:
+        """Base URL of Restate's admin API."""
+
+    async def open(self) -> None:
+        """Start, or connect to, a Restate server, and wait until it is ready.
+
+        Raises:
+            StartError: it did not get ready; says why.
+        """
+
+    async def ready(self) -> None:
+        """Wait until the Restate server is ready, e.g. after it was restarted.
+
+        Raises:
+            StartError: it cannot be brought back.
+        """
+
+    async def start_revision(self, service: str, revision: str, source: Path) -> Started:
+        """Start a revision's first pod and wait until it has loaded the source.
+
+        Raises:
+            DeployError: the source cannot be served; nothing of the revision is left.
+        """
+
+    async def discard_revision(self, revision: str) -> None:
+        """Stop a revision for good."""
+
+    async def kill_pod(self, pod: str) -> None:
+        """End a pod at once, without a chance to finish (SIGKILL; on Kubernetes: grace period 0)."""
+
+    async def kill_server(self) -> None:
+        """End the Restate server at once; it is brought back on the same data."""
+
+    async def close(self) -> None:
+        """End everything this backend started. Safe to call twice."""
+

@@ -1,0 +1,148 @@
+"""Deploying: a source becomes a revision, the revision a Restate deployment.
+
+A deployment that fails leaves everything as it was. New requests go to the newest revision; an
+invocation that has begun stays pinned to the revision it began on
+(https://docs.restate.dev/services/versioning).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from playground.backend import Backend, Started
+from playground.errors import DeployError, RequestError
+from playground.invocation import Service
+from playground.recording import Event, Recording
+from playground.restate.admin import Admin
+
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+"""Kubernetes' rule for names, short enough to leave room for a revision's suffix."""
+
+
+class Deployer:
+    """Deploys sources and remembers what is deployed. Lives on the engine's loop.
+
+    Attributes:
+        services: latest deployed Service by name.
+    """
+
+    def __init__(self, directory: Path, backend: Backend, admin: Admin, recording: Recording) -> None:
+        self.services: dict[str, Service] = {}
+        self._directory = directory / "services"
+        self._backend, self._admin, self._recording = backend, admin, recording
+        self._digests: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+
+    def offered(self) -> list[dict[str, Any]]:
+        """All Restate services that can be called now."""
+        return [offered for service in self.services.values() for offered in service.services]
+
+    async def deploy(self, name: str, source: str, *, breaking: bool) -> Service:
+        """Deploy a source under a name, unless it is the one that is deployed already.
+
+        Raises:
+            DeployError: the name or the source cannot be used, or the change would break what is running.
+        """
+        if not _NAME.fullmatch(name):
+            raise DeployError(
+                f"{name!r} cannot name a service.",
+                "Names follow Kubernetes' rule: lower-case letters, digits and hyphens, a letter first, 40 at most.",
+                f"For example: {re.sub('[^a-z0-9]+', '-', name.lower()).strip('-0123456789')[:40] or 'signup'}",
+            )
+        digest = hashlib.sha256(source.encode()).hexdigest()
+        if self._digests.get(name) == digest:
+            known = self.services[name]
+            return Service(name, known.revision, known.services, is_new=False)
+        # A number is used once, like Knative's generations, even if what it stood for did not load.
+        self._counts[name] = self._counts.get(name, 0) + 1
+        revision = f"{name}-{self._counts[name]:05d}"
+        path = self._directory / revision / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, "utf-8")
+        started = await self._backend.start_revision(name, revision, path)
+        try:
+            self._check_names(name, started)
+            if not breaking:
+                await self._check_handlers(name, started)
+            deployment = await self._register(name, started, breaking)
+        except BaseException:
+            await self._backend.discard_revision(revision)
+            raise
+        services = _with_schemas(started.services, deployment["services"])
+        self._recording.append(
+            Event.now(
+                "revision.deployed",
+                service=name,
+                revision=revision,
+                deployment=deployment["id"],
+                services=services,
+                source=source,
+            )
+        )
+        self._digests[name] = digest
+        self.services[name] = Service(name, revision, services, is_new=True)
+        return self.services[name]
+
+    def _check_names(self, name: str, started: Started) -> None:
+        taken = {offered["name"]: s.name for s in self.services.values() if s.name != name for offered in s.services}
+        for offered in started.services:
+            if owner := taken.get(offered["name"]):
+                raise DeployError(
+                    f"The service {name!r} was not deployed: {offered['name']} is in {owner!r} already.",
+                    "Restate sends requests to a service by its name; the newer would take the older's place unseen.",
+                    f"Rename it, or change {owner!r} instead: %%service {owner}",
+                )
+
+    async def _check_handlers(self, name: str, started: Started) -> None:
+        """Refuse to take away a handler that unfinished invocations are for."""
+        if name not in self.services:
+            return
+        now = {(s["name"], h["name"]) for s in started.services for h in s["handlers"]}
+        before = {(s["name"], h["name"]) for s in self.services[name].services for h in s["handlers"]}
+        missing = before - now
+        if not missing:
+            return
+        unfinished = [
+            row
+            for row in await self._admin.unfinished()
+            if (row["target_service_name"], row["target_handler_name"]) in missing
+        ]
+        if unfinished:
+            row = unfinished[0]
+            handler = f"{row['target_service_name']}/{row['target_handler_name']}"
+            raise DeployError(
+                f"The service {name!r} was not deployed: its source has no {handler} any more.",
+                f"{len(unfinished)} unfinished invocation(s) are for it, first {row['id']} ({row['status']}). Those that"
+                " have begun would finish on the old revision; those that wait would find no handler.",
+                "Keep the handler until they are done, or cancel them, or: pg.deploy(..., breaking=True)",
+            )
+
+    async def _register(self, name: str, started: Started, breaking: bool) -> dict[str, Any]:
+        try:
+            return await self._admin.register(started.address, breaking=breaking)
+        except RequestError as error:
+            raise DeployError(
+                f"The service {name!r} was not deployed: Restate did not accept it at {started.address}.",
+                error.why,
+                "If the change is meant to break callers: pg.deploy(..., breaking=True), or %%service --breaking",
+            ) from error
+
+
+def _with_schemas(started: list[dict[str, Any]], registered: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the pod offers, with what Restate knows of each handler's input."""
+    inputs = {
+        (service["name"], handler["name"]): handler for service in registered for handler in service["handlers"]
+    }
+    services = []
+    for service in started:
+        handlers = []
+        for handler in service["handlers"]:
+            known = inputs.get((service["name"], handler["name"]), {})
+            handlers.append(
+                {**handler, "input": known.get("input_description", ""), "schema": known.get("input_json_schema")}
+            )
+        services.append({**service, "handlers": handlers})
+    return services

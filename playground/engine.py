@@ -1,0 +1,86 @@
+"""The engine: one background thread with one event loop, on which all of a playground's I/O runs.
+
+A notebook's main thread belongs to the learner: it sleeps, spins, blocks in a request. Nothing of ours
+may depend on it, or a pod would not start and a picture would stand still while a cell runs. So every
+public call hands a coroutine over to this loop and waits for its result. That also makes the API
+synchronous and safe from any thread, whatever event loop the caller may be running itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from playground.errors import PlaygroundClosed
+
+T = TypeVar("T")
+
+
+class Engine:
+    """A thread that runs an event loop until `close`."""
+
+    def __init__(self, name: str = "playground-engine") -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop; only for code that runs on it."""
+        return self._loop
+
+    @property
+    def running(self) -> bool:
+        """Whether it can still be used."""
+        return not self._loop.is_closed() and self._thread.is_alive()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run a coroutine on the loop; returns a future for any thread.
+
+        Raises:
+            PlaygroundClosed: the engine is closed.
+        """
+        if not self.running:
+            work.close()
+            raise PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for its result, from any other thread.
+
+        An interrupt (the stop button, Ctrl-C) cancels the coroutine and is raised.
+
+        Raises:
+            PlaygroundClosed: the engine is closed.
+            RuntimeError: called on the engine's own thread, which would wait for itself for ever.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("a playground's synchronous API cannot be used from its own event loop")
+        future = self.start(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Cancel what still runs, stop the loop, join the thread. Safe to call twice."""
+        if not self._loop.is_closed() and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            tasks = asyncio.all_tasks(self._loop)
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()

@@ -1,0 +1,126 @@
+"""The embedded backend: one keeper, one restate-server, and an activator per revision."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from playground.backend import Record, Settings, Started
+from playground.errors import DeployError
+from playground.local.activator import Activator
+from playground.local.binary import find_server
+from playground.local.processes import Processes
+from playground.local.server import RestateServer
+
+LOAD_TIMEOUT = 30.0
+"""Seconds a source may take to load."""
+
+
+class LocalBackend:
+    """See `playground.backend.Backend`.
+
+    Args:
+        directory: the playground's data directory.
+        remove: whether it is removed at the end.
+        settings: timings.
+        record: where events go.
+    """
+
+    name = "local"
+
+    def __init__(self, directory: Path, *, remove: bool, settings: Settings, record: Record) -> None:
+        self._directory, self._settings, self._record = directory, settings, record
+        self._processes = Processes(directory, remove=remove)
+        self._server: RestateServer | None = None
+        self._activators: dict[str, Activator] = {}
+
+    @property
+    def ingress_url(self) -> str:
+        """Base URL of Restate's ingress."""
+        assert self._server is not None
+        return self._server.ingress_url
+
+    @property
+    def admin_url(self) -> str:
+        """Base URL of Restate's admin API."""
+        assert self._server is not None
+        return self._server.admin_url
+
+    @property
+    def server_pid(self) -> int | None:
+        """Process id of the Restate server, while it runs."""
+        return self._server.pid if self._server else None
+
+    async def open(self) -> None:
+        """Start keeper and server; the keeper imports the SDK while the server gets ready."""
+        binary = await asyncio.to_thread(find_server)
+        self._server = RestateServer(
+            binary.path, self._directory, processes=self._processes, settings=self._settings, record=self._record
+        )
+        await self._processes.start()
+        try:
+            work = [self._server.start()]
+            if self._settings.pods == "fork":
+                work.append(self._processes.warm())
+            await asyncio.gather(*work)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def ready(self) -> None:
+        """Wait until the server is ready."""
+        assert self._server is not None
+        await self._server.ready()
+
+    async def start_revision(self, service: str, revision: str, source: Path) -> Started:
+        """Give the revision an address and start its first pod."""
+        activator = Activator(
+            service,
+            revision,
+            source,
+            env={},
+            processes=self._processes,
+            settings=self._settings,
+            record=self._record,
+        )
+        self._activators[revision] = activator
+        try:
+            pod = await activator.start_pod()
+            async with asyncio.timeout(LOAD_TIMEOUT):
+                services = await asyncio.shield(pod.loaded)
+        except TimeoutError:
+            await self.discard_revision(revision)
+            await activator.kill(pod.name)
+            raise DeployError(
+                f"The service {service!r} was not deployed: its source did not finish loading.",
+                f"It has been running for {LOAD_TIMEOUT:.0f} s; a source only defines services, it does no work.",
+                "Move what takes long into a handler.",
+            ) from None
+        except BaseException:
+            await self.discard_revision(revision)
+            raise
+        return Started(revision, activator.address, services)
+
+    async def discard_revision(self, revision: str) -> None:
+        """Give up a revision's address and stop its pod."""
+        activator = self._activators.pop(revision, None)
+        if activator is not None:
+            activator.close()
+
+    async def kill_pod(self, pod: str) -> None:
+        """SIGKILL the pod's process and everything it started."""
+        for activator in self._activators.values():
+            await activator.kill(pod)
+
+    async def kill_server(self) -> None:
+        """SIGKILL the Restate server; it is brought back on the same data."""
+        if self.server_pid is not None:
+            await self._processes.signal(self.server_pid, 9)
+
+    async def close(self) -> None:
+        """End every process of this playground."""
+        if self._server is not None:
+            self._server.close()
+        for revision in list(self._activators):
+            await self.discard_revision(revision)
+        await self._processes.close()

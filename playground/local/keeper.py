@@ -1,0 +1,237 @@
+"""The keeper: the one process that is the parent of every other process of a playground.
+
+A notebook's kernel can die at any moment, and in any way; Jupyter interrupts and kills by process
+group. So the kernel starts no server and no pod itself. It starts this keeper, in a session of its
+own, and holds the other end of a socket. Commands come in by that socket; when it closes, because the
+kernel closed it or because the kernel is gone, the keeper kills all its children, removes the data
+directory if that was a temporary one, and exits. Should the keeper itself be killed, Linux kills its
+children (PDEATHSIG); elsewhere the kernel does, which learns of it by the same socket.
+
+The keeper is also what pods are forked from: it has imported the SDK already, so a pod starts in
+tens of milliseconds. It has one thread and no event loop, for only such a process forks safely.
+
+Commands are lines of JSON, answered in order; file descriptors ride along (SCM_RIGHTS):
+
+    {"do": "exec", "argv", "env", "log"}       run a program             -> {"pid"}
+    {"do": "warm"}                             import the SDK             -> {}
+    {"do": "pod", "source", "env", "fork"}     [listening socket, log]    -> {"pid"}
+    {"do": "signal", "pid", "signal"}          to the child's group       -> {}
+
+and `{"exit": pid, "status": wait status}` is said when a child ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn
+
+PR_SET_PDEATHSIG = 1
+POD_FD = 3
+CHECK = 0.5
+"""Seconds between looks at whether the kernel is still the parent: a forked copy of the kernel would
+keep the socket open although the kernel is gone."""
+
+
+class Keeper:
+    """See the module.
+
+    Args:
+        control: the socket to the kernel.
+        scratch: a directory to remove at the end, or None.
+    """
+
+    def __init__(self, control: socket.socket, scratch: Path | None) -> None:
+        self._control = control
+        self._scratch = scratch
+        self._kernel = os.getppid()
+        self._children: set[int] = set()
+        self._wake, wake = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(self._wake, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: self._end())
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+
+    def run(self) -> NoReturn:
+        """Serve the kernel until it is gone; then end everything."""
+        buffer = b""
+        fds: list[int] = []
+        while os.getppid() == self._kernel:
+            ready, _, _ = select.select([self._control, self._wake], [], [], CHECK)
+            if self._wake in ready:
+                os.read(self._wake, 4096)
+            self._reap()
+            if self._control not in ready:
+                continue
+            try:
+                data, received, _, _ = socket.recv_fds(self._control, 65536, 8)
+            except OSError:
+                break
+            if not data:
+                break
+            buffer += data
+            fds += received
+            *lines, buffer = buffer.split(b"\n")
+            for line in lines:
+                self._obey(json.loads(line), fds)
+        self._end()
+
+    def _obey(self, command: dict[str, Any], fds: list[int]) -> None:
+        try:
+            match command["do"]:
+                case "exec":
+                    answer = {"pid": self._exec(command["argv"], command["env"], command["log"])}
+                case "warm":
+                    warm()
+                    answer = {}
+                case "pod":
+                    answer = {"pid": self._pod(command, *fds)}
+                case "signal":
+                    if command["pid"] in self._children:
+                        os.killpg(command["pid"], command["signal"])
+                    answer = {}
+                case other:
+                    raise ValueError(f"unknown command {other!r}")
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        finally:
+            for fd in fds:
+                os.close(fd)
+            fds.clear()
+        self._say(answer)
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        try:
+            self._control.sendall(json.dumps(answer).encode() + b"\n")
+        except OSError:
+            self._end()
+
+    def _reap(self) -> None:
+        for pid in list(self._children):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                self._children.discard(pid)
+                _signal_group(pid, signal.SIGKILL)  # what the child started and left behind
+                self._say({"exit": pid, "status": os.waitstatus_to_exitcode(status)})
+
+    def _fork(self) -> int:
+        """Fork a child in a session of its own that dies with the keeper; 0 in the child."""
+        keeper = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._children.add(pid)
+            return pid
+        os.setsid()
+        die_with_parent(keeper)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        return 0
+
+    def _exec(self, argv: list[str], env: dict[str, str], log: str) -> int:
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        pid = self._fork()
+        if not pid:
+            _become(argv, env, out)
+        os.close(out)
+        return pid
+
+    def _pod(self, command: dict[str, Any], listening: int, log: int) -> int:
+        pid = self._fork()
+        if pid:
+            return pid
+        if not command["fork"]:
+            os.dup2(listening, POD_FD) if listening != POD_FD else os.set_inheritable(POD_FD, True)
+            argv = [sys.executable, "-m", "playground.pod", command["source"]]
+            _become(argv, {**os.environ, **command["env"], "POD_FD": str(POD_FD)}, log)
+        code = 1
+        try:
+            code = _run_pod(command, listening, log, self._control.fileno())
+        finally:
+            sys.stdout.flush()
+            os._exit(code)  # never back into the keeper's loop
+
+    def _end(self) -> NoReturn:
+        for pid in self._children:
+            _signal_group(pid, signal.SIGKILL)
+        for pid in self._children:
+            os.waitpid(pid, 0)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        os._exit(0)
+
+
+def warm() -> None:
+    """Import what every pod imports, so that a fork of this process has it."""
+    import httpx  # noqa: F401
+    import hypercorn.asyncio
+    import hypercorn.protocol.h2  # noqa: F401
+    import restate
+    import restate.server  # noqa: F401
+
+    import playground.pod.serve  # noqa: F401
+
+    gc.collect()
+    gc.freeze()  # collections in a fork must not touch, and so copy, the pages shared with it
+
+
+def _run_pod(command: dict[str, Any], listening: int, log: int, control: int) -> int:
+    os.close(control)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.environ.update(command["env"])
+    if threading.active_count() > 1:
+        print("the keeper has threads; its forks may hang", file=sys.stderr)
+    from playground.pod.serve import run
+
+    return run(Path(command["source"]), f"fd://{listening}")
+
+
+def _become(argv: list[str], env: dict[str, str], out: int) -> NoReturn:
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        os.execve(argv[0], argv, env)
+    except OSError as error:
+        os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
+    os._exit(127)
+
+
+def _signal_group(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel of the operating system kill this process when its parent ends (Linux only)."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it ended before we asked
+
+
+def main() -> NoReturn:
+    """`python -m playground.local.keeper FD [SCRATCH]`."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    Keeper(control, Path(sys.argv[2]) if len(sys.argv) > 2 else None).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""The Restate server of the embedded backend: a child process on loopback, brought back when it dies.
+
+Ports are picked free, then given to the server; between the picking and the binding somebody else may
+take one, so a start that fails for that reason is tried again with others. Once it has been ready,
+its ports are kept: pods, notebooks and the data directory know them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+
+import httpx
+
+from playground.backend import Record, Settings
+from playground.errors import StartError
+from playground.local.processes import Processes
+from playground.recording import Event
+
+NEEDED_DISK = 100 * 2**20
+"""Bytes free below which a start is refused; a small playground writes about 5 MB."""
+START_TIMEOUT = 30.0
+MAX_RESTARTS = 5
+"""So many deaths within `RESTART_WINDOW` seconds, and the server stays down."""
+RESTART_WINDOW = 30.0
+
+
+class RestateServer:
+    """A restate-server process. Lives on the engine's loop.
+
+    Args:
+        binary: the program.
+        directory: the playground's data directory; the server's own is below it.
+    """
+
+    def __init__(
+        self, binary: Path, directory: Path, *, processes: Processes, settings: Settings, record: Record
+    ) -> None:
+        self._binary, self._directory = binary, directory
+        self._processes, self._settings, self._record = processes, settings, record
+        self._log = directory / "restate-server.log"
+        self._ports: tuple[int, int, int] = (0, 0, 0)
+        self._pid: int | None = None
+        self._up = asyncio.Event()
+        self._failed: StartError | None = None
+        self._deaths: list[float] = []
+        self._closing = False
+        self._restart: asyncio.Task[None] | None = None
+
+    @property
+    def ingress_url(self) -> str:
+        """Where requests go."""
+        return f"http://127.0.0.1:{self._ports[0]}"
+
+    @property
+    def admin_url(self) -> str:
+        """Where deployments are registered and questions asked; its `/ui` is Restate's own UI."""
+        return f"http://127.0.0.1:{self._ports[1]}"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, while it runs."""
+        return self._pid
+
+    async def start(self) -> None:
+        """Start and wait until it is healthy.
+
+        Raises:
+            StartError: the data directory, the port or the server itself is the reason.
+        """
+        self._check_directory()
+        for _ in range(5):
+            self._ports = _free_ports()
+            if await self._run():
+                return
+            if "in use" not in self._log_tail():
+                break
+        raise self._explain()
+
+    async def ready(self) -> None:
+        """Wait until it is healthy, e.g. after a death.
+
+        Raises:
+            StartError: it died too often.
+        """
+        while not self._up.is_set():
+            if self._failed is not None:
+                raise self._failed
+            await asyncio.sleep(0.02)
+
+    def close(self) -> None:
+        """Do not bring it back any more."""
+        self._closing = True
+        if self._restart is not None:
+            self._restart.cancel()
+
+    async def _run(self) -> bool:
+        self._record(Event.now("server.starting"))
+        self._pid = await self._processes.exec(
+            [str(self._binary), "--no-logo"], self._environment(), self._log, self._exited
+        )
+        deadline = time.monotonic() + START_TIMEOUT
+        # No proxy: a proxy named in the environment cannot reach our loopback.
+        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+            for url in (f"{self.admin_url}/health", f"{self.ingress_url}/restate/health"):
+                while not await _healthy(client, url):
+                    if self._pid is None:
+                        return False
+                    if time.monotonic() > deadline:
+                        await self._processes.signal(self._pid, signal.SIGKILL)
+                        return False
+                    await asyncio.sleep(0.01)
+        self._up.set()
+        self._record(Event.now("server.ready"))
+        return True
+
+    def _exited(self, status: int) -> None:
+        was_up = self._up.is_set()
+        self._pid = None
+        self._up.clear()
+        self._record(Event.now("server.gone", exit=status))
+        if was_up and not self._closing:
+            self._restart = asyncio.get_running_loop().create_task(self._bring_back())
+
+    async def _bring_back(self) -> None:
+        now = time.monotonic()
+        self._deaths = [death for death in self._deaths if now - death < RESTART_WINDOW] + [now]
+        if len(self._deaths) > MAX_RESTARTS or not await self._run():
+            self._failed = self._explain()
+
+    def _check_directory(self) -> None:
+        fix = "Free some space, or name another directory: Playground.open(data_dir=...)"
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            (self._directory / "write-test").write_bytes(b"x" * 4096)
+            (self._directory / "write-test").unlink()
+            free = shutil.disk_usage(self._directory).free
+        except OSError as error:
+            raise StartError(
+                f"The data directory {self._directory} cannot be used.",
+                f"{error.strerror}.",
+                "Name a directory that is yours: Playground.open(data_dir=...)",
+            ) from error
+        if free < NEEDED_DISK:
+            raise StartError(
+                f"The disk that holds {self._directory} is full.",
+                f"{free / 2**20:.0f} MB are free; Restate's log needs {NEEDED_DISK / 2**20:.0f} MB to be safe.",
+                fix,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        ingress, admin, node = self._ports
+        interval = f"{self._settings.retry_interval * 1000:.0f}ms"
+        ours = {
+            "RESTATE_BASE_DIR": str(self._directory / "restate"),
+            "RESTATE_NODE_NAME": "playground",  # the default is the host's name, and names a directory
+            "RESTATE_BIND_IP": "127.0.0.1",
+            "RESTATE_LISTEN_MODE": "tcp",
+            "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
+            "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
+            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
+            "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{node}",
+            "RESTATE_DISABLE_TELEMETRY": "true",
+            "RESTATE_LOG_FORMAT": "json",
+            "RESTATE_LOG_FILTER": "warn",
+            "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
+            "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "64MiB",
+            "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": f"{self._settings.inactivity_timeout * 1000:.0f}ms",
+            "RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": interval,
+            "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": "5s",
+        }
+        # Restate variables of the learner's shell would change what the lessons were verified with.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RESTATE_")}
+        return {**inherited, **ours}
+
+    def _log_tail(self) -> str:
+        try:
+            lines = self._log.read_text("utf-8", "replace").splitlines()[-20:]
+        except OSError:
+            return ""
+        return "\n".join(_message(line) for line in lines)
+
+    def _explain(self) -> StartError:
+        last = self._log_tail().splitlines()[-5:]
+        return StartError(
+            "The Restate server does not start.",
+            "It said last:\n  " + "\n  ".join(last or ["(nothing)"]),
+            "python -m playground doctor",
+        )
+
+
+def _message(line: str) -> str:
+    try:
+        record = json.loads(line)
+        told = record.get("fields", record)
+        return " ".join(str(told[name]) for name in ("message", "error", "err", "cause") if told.get(name))
+    except (ValueError, AttributeError):
+        return line
+
+
+def _free_ports() -> tuple[int, int, int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    ports = tuple(s.getsockname()[1] for s in sockets)
+    for s in sockets:
+        s.close()
+    return ports  # type: ignore[return-value]
+
+
+async def _healthy(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,82 @@
+"""A pod's life: load, say what is offered, serve until SIGTERM, finish what is open, exit.
+
+Restate's SDK registers a SIGTERM handler of its own on the first request and so replaces the
+server's, which then never stops (knative serving waits five minutes for such a pod). The SDK has a
+hook for exactly this: we register our stop there, before the first request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config
+from restate.server import install_shutdown_hook
+
+from playground.pod.emit import emit
+from playground.pod.source import Refused, discover, load_app
+from playground.pod.tap import Tap
+
+REFUSED = 65
+"""Exit code of a pod whose source cannot be served (EX_DATAERR)."""
+GRACE = 30.0
+"""Seconds a stopping pod lets open attempts finish."""
+
+
+def run(source: Path, bind: str, *, tapped: bool = True) -> int:
+    """Serve a source file until SIGTERM; return the process's exit code.
+
+    Args:
+        source: the service's Python file.
+        bind: what hypercorn binds: "127.0.0.1:9080", or "fd://3" for an inherited socket.
+        tapped: whether to read the service protocol (off only to measure what the tap costs).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    try:
+        return asyncio.run(_serve(source, bind, tapped))
+    except Refused as refused:
+        emit([_told("pod.refused", reason=refused.reason, text=refused.text, trace=refused.trace[-2000:])])
+        return REFUSED
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def _told(kind: str, **data: Any) -> dict[str, Any]:
+    return {"kind": kind, "at": time.time(), **data}
+
+
+async def _serve(source: Path, bind: str, tapped: bool) -> int:
+    app = load_app(source)
+    emit([_told("pod.loaded", services=await discover(app))])
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        install_shutdown_hook(asyncio.get_running_loop(), stop.set, number)
+    tap = Tap(app, emit if tapped else _untold)
+    await hypercorn_serve(tap, _config(bind), shutdown_trigger=stop.wait, mode="asgi")  # type: ignore[arg-type]
+    return 0
+
+
+def _untold(events: Any) -> None:
+    emit([event for event in events if event["kind"].startswith("pod.")])
+
+
+def _config(bind: str) -> Config:
+    config = Config()
+    config.bind = [bind]
+    config.backlog = 1024
+    config.loglevel = "WARNING"
+    config.graceful_timeout = GRACE
+    # Restate keeps a connection for five minutes and opens up to 128 streams on it; hypercorn's own
+    # limits (5 s, 1000 requests, 100 streams) would cut it while it is in use.
+    config.keep_alive_timeout = 600
+    config.keep_alive_max_requests = 1_000_000_000
+    config.h2_max_concurrent_streams = 1000
+    return config

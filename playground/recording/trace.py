@@ -1,0 +1,254 @@
+"""What a timeline is made of: traces of invocations, their attempts and entries, and pods.
+
+The words are the field's. An *invocation* is one request to a handler. It runs as one or more
+*attempts*, each on one pod. Its *entries* are what the handler asked for, in journal order. What became
+of an entry in an attempt is a *mark*:
+
+* executed: asked for in this attempt; for a `ctx.run`, the function ran to its end;
+* replayed: taken from the journal, nothing ran;
+* cut off: a `ctx.run` whose function was running when the attempt ended: whether its effect
+  reached the outside world, only the outside world knows;
+* failed: a `ctx.run` whose function raised, to be tried again;
+* awaited: an awakeable the attempt was suspended on. It becomes an entry when it is completed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+How = Literal["executed", "replayed", "cut off", "failed", "awaited"]
+Outcome = Literal["running", "completed", "suspended", "failed", "killed", "crashed", "stopped", "disconnected"]
+RowKey = tuple[Literal["entry", "signal"], int | str]
+
+FIRST_AWAKEABLE = 17
+"""Signal number of an invocation's first awakeable; 1 is cancellation (see restate.protocol)."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One row of an invocation: a journal entry, or an awakeable that is going to be one.
+
+    Attributes:
+        row: its identity: ("entry", command index) or ("signal", number or name).
+        type: "Input", "Call", "Run", "Awakeable" …, as in the service protocol.
+        name: what the handler called it, e.g. a run's name. May be empty.
+        target: of a call: "Object/key/handler".
+        key: of a state access or a promise.
+        value: payload that went in, as text, perhaps cut; `size` is its whole length in bytes.
+        result: payload that came back; `result_size` likewise.
+        failure: (code, message) it ended with.
+        callee: invocation id of a call.
+        until: Unix seconds, the end of a sleep or of a delayed call.
+    """
+
+    row: RowKey
+    type: str
+    name: str = ""
+    target: str = ""
+    key: str = ""
+    value: str | None = None
+    size: int = 0
+    result: str | None = None
+    result_size: int = 0
+    failure: tuple[int, str] | None = None
+    callee: str = ""
+    until: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What tells this entry from others of its type: its name, target or key."""
+        return self.name or self.target or self.key
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.label}".rstrip()
+
+    __repr__ = __str__
+
+
+@dataclass(slots=True)
+class Mark:
+    """What became of an entry in one attempt.
+
+    Attributes:
+        how: see the module.
+        at: when it began (executed) or was replayed, Unix seconds.
+        until: when its result was there; None if it never was.
+        proposed_at: of a run: when its function had returned and the result was handed over.
+    """
+
+    how: How
+    at: float
+    until: float | None = None
+    proposed_at: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One attempt of an invocation, on one pod.
+
+    Attributes:
+        number: 1 for the first one recorded.
+        pod: the pod's name.
+        started_at: Unix seconds.
+        ended_at: when it was over; None while it runs.
+        known_entries: how many journal entries (commands and notifications) were given to replay.
+        outcome: how it ended; "running" while it has not.
+        failure: (code, message) it failed with.
+        stacktrace: of that failure, as the SDK gave it.
+        waits_for: what it was suspended on.
+        marks: what became of each entry, by row.
+    """
+
+    trace: Trace = field(repr=False)
+    number: int
+    pod: str
+    started_at: float
+    known_entries: int
+    ended_at: float | None = None
+    outcome: Outcome = "running"
+    failure: tuple[int, str] | None = None
+    stacktrace: str = ""
+    waits_for: list[RowKey] = field(default_factory=list)
+    marks: dict[RowKey, Mark] = field(default_factory=dict)
+    seen_entries: int = 0
+
+    @property
+    def replayed(self) -> list[Entry]:
+        """The entries taken from the journal."""
+        return self._marked("replayed")
+
+    @property
+    def executed(self) -> list[Entry]:
+        """The entries executed in this attempt."""
+        return self._marked("executed")
+
+    @property
+    def cut_off(self) -> list[Entry]:
+        """The steps that were running when the attempt ended."""
+        return self._marked("cut off")
+
+    def _marked(self, how: How) -> list[Entry]:
+        return [entry for entry in self.trace.entries if (mark := self.marks.get(entry.row)) and mark.how == how]
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.replayed)} replayed, {len(self.executed)} executed"
+        return f"Attempt {self.number} on {self.pod}: {counts}, {self.outcome}"
+
+
+@dataclass(slots=True, eq=False)
+class Trace:
+    """What a recording knows of one invocation.
+
+    Attributes:
+        id: the invocation id.
+        target: "Service/handler", "Object/key/handler".
+        status: Restate's: pending, scheduled, running, backing-off, suspended, paused, completed.
+        sent_at: when the client sent it, if it did.
+        parent: invocation id of the caller.
+        entries: the rows, in journal order.
+        attempts: every attempt, in order.
+        value: its result as text; `failure` (code, message) if it ended with a terminal error.
+        body: what the client sent.
+        journal: the journal as the admin API gave it when it was last read.
+        last_failure: what Restate says of the latest failed attempt.
+    """
+
+    id: str
+    target: str = ""
+    status: str = "pending"
+    sent_at: float | None = None
+    parent: str = ""
+    body: Any = None
+    entries: list[Entry] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    value: str | None = None
+    failure: tuple[int, str] | None = None
+    journal: list[dict[str, Any]] = field(default_factory=list)
+    last_failure: str = ""
+    raw_id: str = ""
+    status_at: float = 0.0
+    rows: dict[RowKey, Entry] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether it is completed, well or with a failure."""
+        return self.status == "completed"
+
+    def entry(self, name: str) -> Entry | None:
+        """The latest entry with this name, target, key or type; None if there is none yet."""
+        return next((e for e in reversed(self.entries) if name in (e.label, e.type, str(e))), None)
+
+    @property
+    def awakeables(self) -> list[Entry]:
+        """The awakeables an attempt was suspended on that are not completed yet."""
+        if self.done:
+            return []
+        completed = {row for attempt in self.attempts for row, mark in attempt.marks.items() if mark.how != "awaited"}
+        return [entry for entry in self.entries if entry.type == "Awakeable" and entry.row not in completed]
+
+    def __repr__(self) -> str:
+        return f"{self.target} {self.status}, {len(self.attempts)} attempts"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that reached the outside world, as the ledger saw it.
+
+    Attributes:
+        number: the ledger's own count, from 1.
+        kind: "email", "payment" …
+        at: when, Unix seconds.
+        key: the idempotency key it came with; may be empty.
+        repeated: the ledger knew the key already: it answered as before and nothing happened again.
+        body: what was asked for, as text, perhaps cut.
+        pod: the pod it came from; `attempt` the attempt on it. Empty and 0 if it did not say.
+        invocation, row: the invocation, and the run in it, that caused it, as far as that is known.
+    """
+
+    number: int
+    kind: str
+    at: float
+    key: str = ""
+    repeated: bool = False
+    body: str = ""
+    pod: str = ""
+    attempt: int = 0
+    invocation: str = ""
+    row: RowKey | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Pod:
+    """One pod's life.
+
+    Attributes:
+        name: its name.
+        service, revision: what it serves.
+        ordinal: 1 for the service's first pod in this recording: a name that is the same in every run.
+        phase: starting, ready, stopping, then stopped, killed, crashed or refused.
+        started_at, ready_at, gone_at: Unix seconds; None if not yet.
+        open: numbers of the attempts that run on it now.
+        logs: lines it printed.
+    """
+
+    name: str
+    service: str
+    revision: str
+    ordinal: int
+    phase: str = "starting"
+    started_at: float = 0.0
+    ready_at: float | None = None
+    gone_at: float | None = None
+    open: set[int] = field(default_factory=set)
+    logs: list[str] = field(default_factory=list)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is there: starting, ready or stopping."""
+        return self.gone_at is None
+
+    @property
+    def label(self) -> str:
+        """A name without anything random: "signup pod 2"."""
+        return f"{self.service} pod {self.ordinal}"

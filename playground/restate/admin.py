@@ -1,0 +1,171 @@
+"""Restate's admin API: deployments, invocations, and questions in SQL about what the server knows.
+
+https://docs.restate.dev/references/sql-introspection
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Literal
+from urllib.parse import quote
+
+import httpx
+
+from playground.errors import RequestError
+from playground.restate import protocol
+from playground.restate.ingress import refusal
+
+QUERY_TIMEOUT = 15.0
+"""Seconds. For a moment after a restart the server answers queries with an error; they are asked again."""
+
+InvocationVerb = Literal["cancel", "kill", "pause", "resume", "purge", "restart-as-new"]
+
+
+class Admin:
+    """A client of the admin API. Lives on the engine's loop.
+
+    Args:
+        url: gives the admin API's base URL.
+        ready: waits until the server is ready.
+    """
+
+    def __init__(self, url: Callable[[], str], ready: Callable[[], Awaitable[None]]) -> None:
+        self._url, self._ready = url, ready
+        self._client = httpx.AsyncClient(trust_env=False, timeout=30)
+
+    async def register(self, address: str, *, breaking: bool) -> dict[str, Any]:
+        """Register a deployment; Restate discovers it at its address. Returns what Restate found.
+
+        Raises:
+            RequestError: it could not be discovered, or does not fit what was registered before.
+        """
+        answer = await self._request("POST", "/deployments", json={"uri": address, "breaking": breaking})
+        if not answer.is_success:
+            raise refusal(f"Restate did not register the deployment at {address}.", answer)
+        return dict(answer.json())
+
+    async def query(self, sql: str) -> list[dict[str, Any]]:
+        """Rows of a SQL query.
+
+        Raises:
+            RequestError: the query is wrong, or the server does not answer it in time.
+        """
+        deadline = time.monotonic() + QUERY_TIMEOUT
+        while True:
+            answer = await self._request("POST", "/query", json={"query": sql}, headers={"accept": "application/json"})
+            rows = answer.json().get("rows") if answer.is_success else None
+            if rows is not None:
+                return list(rows)
+            if time.monotonic() > deadline or "sql" in answer.text.lower():
+                raise refusal("Restate did not answer a query.", answer)
+            await asyncio.sleep(0.05)
+
+    async def unfinished(self) -> list[dict[str, Any]]:
+        """All invocations that are not completed, newest last."""
+        return await self.query(f"{_INVOCATIONS} WHERE status <> 'completed' ORDER BY created_at")
+
+    async def invocations(self, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """These invocations, as far as the server still knows them."""
+        listed = ", ".join(literal(i) for i in ids)
+        return await self.query(f"{_INVOCATIONS} WHERE id IN ({listed})") if listed else []
+
+    async def journal(self, invocation: str) -> list[dict[str, Any]]:
+        """An invocation's journal: [{"index", "type", "name", "target", "key", "value", "at"}]."""
+        rows = await self.query(
+            "SELECT index, entry_type, raw, appended_at FROM sys_journal"
+            f" WHERE id = {literal(invocation)} ORDER BY index"
+        )
+        return [_journal_entry(row) for row in rows]
+
+    async def state(self, service: str, key: str) -> dict[str, str]:
+        """An object's state: {name: value as text}."""
+        rows = await self.query(
+            f"SELECT key, value FROM state WHERE service_name = {literal(service)}"
+            f" AND service_key = {literal(key)} ORDER BY key"
+        )
+        return {row["key"]: bytes.fromhex(row["value"]).decode("utf-8", "replace") for row in rows}
+
+    async def queue(self, service: str, key: str) -> tuple[str, list[str]]:
+        """Who holds a key's lock (an invocation id, or empty), and who waits, in order."""
+        where = f"WHERE service_name = {literal(service)} AND service_key = {literal(key)}"
+        holder, waiting = await asyncio.gather(
+            self.query(f"SELECT invocation_id FROM sys_keyed_service_status {where}"),
+            self.query(f"SELECT id FROM sys_inbox {where} ORDER BY sequence_number"),
+        )
+        return (holder[0]["invocation_id"] if holder else ""), [row["id"] for row in waiting]
+
+    async def act(self, invocation: str, verb: InvocationVerb) -> dict[str, Any]:
+        """Cancel, kill, pause, resume … an invocation.
+
+        Raises:
+            RequestError: Restate refused, for example because it is completed.
+        """
+        answer = await self._request("PATCH", f"/invocations/{quote(invocation, safe='')}/{verb}")
+        if not answer.is_success:
+            raise refusal(f"Restate did not {verb} {invocation}.", answer)
+        return dict(answer.json()) if answer.content else {}
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._client.aclose()
+
+    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        deadline = time.monotonic() + QUERY_TIMEOUT
+        while True:
+            await self._ready()
+            try:
+                return await self._client.request(method, self._url() + path, **options)
+            except httpx.TransportError as error:
+                # Everything asked here may be asked twice: registering and the verbs are idempotent.
+                if time.monotonic() > deadline:
+                    raise RequestError("Restate's admin API does not answer.", repr(error), "pg.close()") from error
+                await asyncio.sleep(0.05)
+
+
+_INVOCATIONS = (
+    "SELECT id, target, target_service_name, target_service_key, target_handler_name, status, invoked_by_id,"
+    " pinned_deployment_id, retry_count, next_retry_at, last_failure, suspended_waiting_for_signals,"
+    " completion_result, completion_failure, idempotency_key, scheduled_start_at FROM sys_invocation"
+)
+
+
+def literal(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _journal_entry(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of `sys_journal`: its `raw` is the protocol message, without the frame around it."""
+    group, _, name = row["entry_type"].partition(": ")
+    entry: dict[str, Any] = {"index": row["index"], "type": row["entry_type"], "at": row.get("appended_at")}
+    if group == "Command":
+        kind = protocol.COMMAND_TYPES.get(name)
+    elif name == "Signal":
+        kind = protocol.SIGNAL
+    elif name == "CallInvocationId":
+        kind = protocol.CALL_INVOCATION_ID
+    else:
+        kind = protocol.COMMAND_TYPES.get(name, 0) - 0x0400 + 0x8000
+    try:
+        message = protocol.decode(kind or 0, bytes.fromhex(row["raw"]))
+    except (protocol.Malformed, ValueError):
+        return entry
+    for field in ("name", "target", "key", "completion", "signal", "failure"):
+        if value := getattr(message, field):
+            entry[field] = value
+    if message.value is not None:
+        entry["value"] = message.value.decode("utf-8", "replace")
+    return entry
+
+
+def as_json(text: str | None) -> Any:
+    """A payload as the value it stands for, or as the text it is if that is not JSON."""
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

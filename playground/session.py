@@ -1,0 +1,446 @@
+"""The playground: what a notebook holds. Every method is synchronous and safe from any thread."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from playground.backend import Backend, Settings
+from playground.deploying import Deployer
+from playground.engine import Engine
+from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, StartError
+from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, as_body, parsed
+from playground.recording import Event, Recording
+from playground.recording.recorder import Recorder
+from playground.restate.admin import Admin
+from playground.restate.ingress import NO_BODY, Ingress
+from playground.restate.target import Target, parse_target
+
+DIRECTORY_PREFIX = "durable-playground-"
+DEFAULTS = Settings()
+_current: Playground | None = None
+
+
+class Playground:
+    """A Restate server, pods that serve what you deploy, and a recording of all that happens.
+
+    Open one with `Playground.open()`. It ends with `close()`, with a `with` block, with the
+    interpreter, or with the kernel, however that dies.
+
+    Attributes:
+        recording: everything that has happened, as events.
+        settings: the timings in force.
+    """
+
+    def __init__(self, backend: Backend, engine: Engine, directory: Path, recording: Recording) -> None:
+        """Not for notebooks: use `Playground.open()`."""
+        self.recording = recording
+        self._backend, self._engine, self._directory = backend, engine, directory
+        self.settings = DEFAULTS
+        self._closed = False
+
+    # -- opening and closing ------------------------------------------------------------------------
+
+    @classmethod
+    def open(
+        cls,
+        backend: str | None = None,
+        *,
+        inactivity_timeout: float = DEFAULTS.inactivity_timeout,
+        retry_interval: float = DEFAULTS.retry_interval,
+        idle_window: float = DEFAULTS.idle_window,
+        data_dir: str | os.PathLike[str] | None = None,
+        pods: str | None = None,
+    ) -> Playground:
+        """Start a playground and wait until it is ready.
+
+        In a notebook there is one at a time: opening again closes the one before.
+
+        Args:
+            backend: "local" or "knative"; by default the variable PLAYGROUND_BACKEND, else "local".
+            inactivity_timeout: seconds without progress until Restate suspends an invocation.
+            retry_interval: seconds until a failed attempt is first retried.
+            idle_window: seconds without work until a pod is stopped.
+            data_dir: where Restate keeps its data; by default a new directory, removed at the end.
+            pods: "fork" (quicker) or "spawn"; by default what is safe on this system.
+
+        Raises:
+            SetupError: the Restate server cannot be found or fetched.
+            StartError: the playground did not get ready; says why.
+        """
+        global _current
+        if _current is not None and not _current._closed and "IPython" in sys.modules:
+            _current.close()
+        chosen = backend or os.environ.get("PLAYGROUND_BACKEND") or "local"
+        # Forking is safe only from a process without threads of the system's frameworks; macOS has them.
+        pods = pods or os.environ.get("PLAYGROUND_PODS") or ("fork" if sys.platform == "linux" else "spawn")
+        settings = Settings(inactivity_timeout, retry_interval, idle_window, pods)
+        recording = Recording()
+        directory = _directory(data_dir)
+        made = _backend(chosen, directory, data_dir is None, settings, recording)
+        engine = Engine()
+        playground = cls(made, engine, directory, recording)
+        playground.settings = settings
+        try:
+            engine.run(playground._start())
+        except BaseException:
+            engine.close()
+            raise
+        atexit.register(playground.close)
+        _current = playground
+        _register_magic()
+        return playground
+
+    async def _start(self) -> None:
+        await self._backend.open()
+        self._ingress = Ingress(lambda: self._backend.ingress_url, self._backend.ready)
+        self._admin = Admin(lambda: self._backend.admin_url, self._backend.ready)
+        self._recorder = Recorder(self.recording, self._admin)
+        self._deployer = Deployer(self._directory, self._backend, self._admin, self.recording)
+
+    def close(self) -> None:
+        """End the server, the pods and everything else this playground started. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+
+        async def stop() -> None:
+            self._recorder.close()
+            await self._ingress.close()
+            await self._admin.close()
+            await self._backend.close()
+
+        try:
+            self._engine.run(stop())
+        finally:
+            self._engine.close()
+
+    def __enter__(self) -> Playground:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # -- services -------------------------------------------------------------------------------------
+
+    def deploy(
+        self, path: str | os.PathLike[str] | None = None, *, name: str, source: str | None = None, breaking: bool = False
+    ) -> Service:
+        """Deploy a service from a file (or from source text); changed source makes a new revision.
+
+        Args:
+            path: a Python file that defines restate.Service, VirtualObject or Workflow objects.
+            name: what to call the service: lower-case letters, digits and hyphens.
+            source: the source itself, instead of a path.
+            breaking: allow a change that breaks callers or takes away a handler in use.
+
+        Raises:
+            DeployError: it was not deployed; what was deployed before still is.
+        """
+        self._check_open()
+        if (path is None) == (source is None):
+            raise DeployError("Deploy either a file or a source.", "", 'pg.deploy("signup.py", name="signup")')
+        if path is not None:
+            try:
+                source = Path(path).read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise DeployError(
+                    f"The file {os.fspath(path)} cannot be read.", f"{error}.", "Name a Python file that exists."
+                ) from error
+        return self._engine.run(self._deployer.deploy(name, source or "", breaking=breaking))
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The deployed services by name."""
+        return dict(self._deployer.services)
+
+    # -- requests -------------------------------------------------------------------------------------
+
+    def send(
+        self, target: str, body: Any = NO_BODY, *, idempotency_key: str | None = None, delay: float | None = None
+    ) -> Invocation:
+        """Send a request and return at once; Restate has accepted it durably when this returns.
+
+        Args:
+            target: as in Restate's ingress URL: "Service/handler", "Object/key/handler".
+            body: what the handler gets, anything JSON can say; leave it out for a handler without input.
+            idempotency_key: requests with the same key are one invocation.
+            delay: seconds until it starts.
+
+        Raises:
+            RequestError: no such service or handler, or the handler does not take such a body.
+        """
+        self._check_open()
+        parsed_target = parse_target(target, self._deployer.offered())
+        self._check_body(parsed_target, body)
+        return self._engine.run(self._send(parsed_target, body, idempotency_key, delay))
+
+    async def _send(self, target: Target, body: Any, key: str | None, delay: float | None) -> Invocation:
+        at = time.time()
+        invocation, is_new = await self._ingress.send(target, body, idempotency_key=key, delay=delay)
+        told = {} if body is NO_BODY else {"body": as_body(body)}
+        self.recording.append(Event("invocation.sent", at, {"invocation": invocation, "target": str(target), **told}))
+        return Invocation(self, invocation, str(target), is_new=is_new)
+
+    def call(self, target: str, body: Any = NO_BODY, *, timeout: float = 30, **options: Any) -> Any:
+        """Send a request, wait for it, return its result: `send(...).result(timeout)`."""
+        return self.send(target, body, **options).result(timeout)
+
+    def invocation(self, invocation_id: str) -> Invocation:
+        """A handle of an invocation by its id, for example of one that another handler made.
+
+        Raises:
+            RecordingError: nothing is recorded of it.
+        """
+        return Invocation(self, invocation_id, self.recording.invocation(invocation_id).target)
+
+    def resolve(self, awakeable: str, value: Any = None) -> None:
+        """Complete an awakeable with a value: what waits for it goes on.
+
+        Raises:
+            RequestError: it is not an awakeable's id.
+        """
+        self._check_open()
+        self._engine.run(self._ingress.complete_awakeable(awakeable, value=value))
+
+    def reject(self, awakeable: str, reason: str) -> None:
+        """Complete an awakeable with a failure: what waits for it gets a TerminalError."""
+        self._check_open()
+        self._engine.run(self._ingress.complete_awakeable(awakeable, reason=reason))
+
+    async def _result(self, invocation: str, timeout: float) -> tuple[str | None, tuple[int, str] | None]:
+        import asyncio
+
+        async with asyncio.timeout(timeout):
+            value, failure = await self._ingress.attach(invocation)
+        text = None if value is None else value.decode("utf-8", "replace")
+        self.recording.append(
+            Event.now("invocation.result", invocation=invocation, value=text, failure=list(failure) if failure else None)
+        )
+        return text, failure
+
+    def _check_body(self, target: Target, body: Any) -> None:
+        offered = {service["name"]: service for service in self._deployer.offered()}[target.service]
+        handler = next(h for h in offered["handlers"] if h["name"] == target.handler)
+        wants_none, schema = handler.get("input") == "none", handler.get("schema")
+        if wants_none and body is not NO_BODY:
+            raise RequestError(
+                f"{target} takes no body, but one was given.",
+                "Its handler has no parameter besides the context.",
+                f"pg.send({str(target)!r})",
+            )
+        if body is NO_BODY and schema is not None:
+            raise RequestError(
+                f"{target} takes a body, but none was given.",
+                f"Its handler expects {handler['input']}.",
+                f"pg.send({str(target)!r}, {{...}})",
+            )
+        if schema is None or body is NO_BODY or isinstance(body, bytes):
+            return
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import best_match
+
+        error = best_match(Draft202012Validator(schema).iter_errors(as_body(body)))
+        if error is not None:
+            raise RequestError(
+                f"{target} does not take this body: {error.message[:300]}.",
+                f"Its handler expects {handler['input']}"
+                + (f", and at {error.json_path} found something else." if error.path else "."),
+                "Sent all the same, the handler would fail on every retry. Correct the body.",
+            )
+
+    # -- what is there --------------------------------------------------------------------------------
+
+    @property
+    def pods(self) -> Pods:
+        """The pods that are there now."""
+        with self.recording.lock:
+            return Pods(Pod(self, pod.name) for pod in self.recording.timeline.pods.values() if pod.alive)
+
+    def kill_pod(self, name: str) -> Pod:
+        """Kill a pod, or the pod that serves a service now; returns it when it is gone.
+
+        Args:
+            name: a service's name ("signup") or a pod's ("signup-00001-1").
+
+        Raises:
+            PodNotFound: there is none now.
+        """
+        self._check_open()
+        alive = self.pods
+        named = [pod for pod in alive if pod.name == name]
+        serving = [pod for pod in alive if pod.service == name and pod.phase in ("starting", "ready")]
+        if not (named or serving):
+            raise PodNotFound(
+                f"There is no pod {name!r} to kill.",
+                f"{name!r} has scaled to zero." if name in self._deployer.services else f"Pods now: {list(map(str, alive))}",
+                "Send a request first; a pod starts when there is work.",
+            )
+        return (named or serving)[-1].kill()
+
+    def state(self, service: str, key: str) -> State:
+        """An object's K/V state, read from Restate's server now.
+
+        Args:
+            service: the virtual object's or workflow's name, e.g. "User".
+            key: its key.
+
+        Raises:
+            RequestError: no such object is deployed.
+        """
+        self._check_keyed(service)
+
+        async def read() -> None:
+            values = await self._admin.state(service, key)
+            self.recording.append(Event.now("state.read", service=service, key=key, values=values))
+
+        self._engine.run(read())
+        state = State(parsed(self.recording.timeline.states[service, key]))
+        state.service, state.key = service, key
+        return state
+
+    def queue(self, service: str, key: str) -> Queue:
+        """Who holds a key's lock now, and who waits for it.
+
+        Raises:
+            RequestError: no such object is deployed.
+        """
+        self._check_keyed(service)
+
+        async def read() -> None:
+            await self._recorder.look()
+            holder, waiting = await self._admin.queue(service, key)
+            self.recording.append(Event.now("queue.read", service=service, key=key, holder=holder, waiting=waiting))
+
+        self._engine.run(read())
+        read_queue = self.recording.timeline.queues[service, key]
+        return Queue(self, service, key, read_queue.holder, list(read_queue.waiting))
+
+    @property
+    def invocations(self) -> list[Invocation]:
+        """Every invocation recorded so far, called ones included."""
+        return [Invocation(self, trace.id, trace.target) for trace in self.recording.invocations]
+
+    def kill_server(self) -> None:
+        """SIGKILL the Restate server itself, and wait until it is back on the same data."""
+        self._check_open()
+        restarts = self.recording.timeline.server_restarts
+        self._engine.run(self._backend.kill_server())
+        if not self._wait_until(lambda: self.recording.timeline.server_restarts > restarts, 30):
+            raise StartError("The Restate server was killed and is not back.", "", "pg.close(); pg = Playground.open()")
+
+    @property
+    def ingress_url(self) -> str:
+        """Base URL of Restate's ingress, for any HTTP client."""
+        return self._backend.ingress_url
+
+    @property
+    def admin_url(self) -> str:
+        """Base URL of Restate's admin API; Restate's own UI is at its `/ui`."""
+        return self._backend.admin_url
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    def _wait_until(self, reached: Callable[[], bool], timeout: float) -> bool:
+        """Wait until something recorded makes `reached()` true; False if it does not in time."""
+        grown = threading.Event()
+        stop = self.recording.listen(grown.set)
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                grown.clear()
+                with self.recording.lock:
+                    if reached():
+                        return True
+                if not grown.wait(max(0.0, deadline - time.monotonic())):
+                    return False
+        finally:
+            stop()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
+
+    def _check_keyed(self, service: str) -> None:
+        self._check_open()
+        keyed = [s["name"] for s in self._deployer.offered() if s["type"] != "SERVICE"]
+        if service not in keyed:
+            raise RequestError(
+                f"There is no virtual object or workflow {service!r}.",
+                "Only those have keys, with a state and a queue each.",
+                f"Deployed are: {', '.join(keyed) or 'none'}.",
+            )
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "Playground, closed"
+        s = self.settings
+        return (
+            f"Playground on the {self._backend.name} backend, ready\n"
+            f"  suspends an invocation after {s.inactivity_timeout:g} s without progress\n"
+            f"  retries a failed attempt after {s.retry_interval:g} s\n"
+            f"  stops a pod after {s.idle_window:g} s without work"
+        )
+
+
+def current() -> Playground:
+    """The playground opened last.
+
+    Raises:
+        PlaygroundClosed: none is open.
+    """
+    if _current is None or _current._closed:
+        raise PlaygroundClosed("No playground is open.", "", "pg = Playground.open()")
+    return _current
+
+
+def _directory(data_dir: str | os.PathLike[str] | None) -> Path:
+    if data_dir is not None:
+        path = Path(data_dir).absolute()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(
+                f"The data directory {path} cannot be used.",
+                f"{error.strerror}.",
+                "Name a directory that is yours: Playground.open(data_dir=...)",
+            ) from error
+        return path
+    try:
+        return Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+    except OSError as error:
+        raise StartError(
+            "There is no room for a data directory.", f"{error.strerror}: {tempfile.gettempdir()}.", "export TMPDIR=..."
+        ) from error
+
+
+def _backend(name: str, directory: Path, remove: bool, settings: Settings, recording: Recording) -> Backend:
+    if name == "local":
+        from playground.local.backend import LocalBackend
+
+        return LocalBackend(directory, remove=remove, settings=settings, record=recording.append)
+    raise StartError(
+        f"There is no backend {name!r}.",
+        "It was asked for by Playground.open(backend=...) or by the variable PLAYGROUND_BACKEND.",
+        'Playground.open(backend="local")',
+    )
+
+
+def _register_magic() -> None:
+    if "IPython" in sys.modules:
+        from IPython.core.getipython import get_ipython
+
+        from playground.magic import register
+
+        shell = get_ipython()  # type: ignore[no-untyped-call]
+        if shell is not None:
+            register(shell)

@@ -1,0 +1,1 @@
+"""How things look: text tables here; pictures and widgets draw the same timeline."""

@@ -1,0 +1,129 @@
+"""Text tables: the accessible form of every view, and what nbval compares.
+
+They are the same in every run that did the same: no times, ids, ports or random names; a pod is called
+by its ordinal. Columns are aligned by characters, so they read in any fixed-width font.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from playground.recording import Attempt, Entry, Pod, Timeline, Trace
+
+NONE = "–"
+MAX_CELL = 60
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> str:
+    """Align rows under a head. Cells are cut at 60 characters and lose their control characters."""
+    cells = [[clean(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    lines.insert(1, "  ".join("─" * width for width in widths))
+    return "\n".join([*([title] if title else []), *lines])
+
+
+def clean(text: object) -> str:
+    """Text from outside as one short line that cannot act: no control or direction marks."""
+    line = "".join(c if c.isprintable() else " " for c in str(text))
+    return line if len(line) <= MAX_CELL else line[: MAX_CELL - 1] + "…"
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 pod", "2 pods"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def invocation_table(trace: Trace, timeline: Timeline) -> str:
+    """Entries × attempts: what was replayed, what was executed, on which pod, and how each attempt ended."""
+    if not trace.attempts:
+        return f"{clean(trace.target)}: {summary(trace, timeline)}"
+    head = ["", "entry", *(f"attempt {attempt.number}" for attempt in trace.attempts)]
+    pods = ["", "on", *(_pod(attempt, timeline) for attempt in trace.attempts)]
+    rows = [[_index(entry), entry_name(entry), *(_cell(entry, a) for a in trace.attempts)] for entry in trace.entries]
+    ends = ["", "ended", *(_outcome(attempt) for attempt in trace.attempts)]
+    return table(head, [pods, *rows, ends], f"{clean(trace.target)}: {summary(trace, timeline)}")
+
+
+def summary(trace: Trace, timeline: Timeline) -> str:
+    """One line: status, attempts, pods, kills, suspensions."""
+    parts = [trace.status + (" with a failure" if trace.done and trace.failure else "")]
+    if trace.attempts:
+        pods = len({attempt.pod for attempt in trace.attempts})
+        parts.append(f"{plural(len(trace.attempts), 'attempt')} on {plural(pods, 'pod')}")
+    for noun, outcome in (("kill", "killed"), ("failure", "failed"), ("suspension", "suspended")):
+        if count := sum(attempt.outcome == outcome for attempt in trace.attempts):
+            parts.append(plural(count, noun))
+    return ", ".join(parts)
+
+
+def entry_name(entry: Entry) -> str:
+    """An entry's type and what tells it from others."""
+    return f"{entry.type} {entry.label}".rstrip()
+
+
+def _index(entry: Entry) -> str:
+    # An awakeable has a signal number instead of a command index.
+    return str(entry.row[1]) if entry.row[0] == "entry" else ""
+
+
+def _pod(attempt: Attempt, timeline: Timeline) -> str:
+    pod = timeline.pods.get(attempt.pod)
+    return f"pod {pod.ordinal}" if pod else "?"
+
+
+def _cell(entry: Entry, attempt: Attempt) -> str:
+    mark = attempt.marks.get(entry.row)
+    return mark.how if mark else NONE
+
+
+def _outcome(attempt: Attempt) -> str:
+    if attempt.outcome == "failed" and attempt.failure and attempt.failure[0] == 570:
+        return "journal mismatch"
+    return attempt.outcome
+
+
+def pods_table(pods: Iterable[Pod]) -> str:
+    """Pods in the order they started, by ordinal."""
+    rows = [[pod.label, pod.revision, pod.phase] for pod in pods]
+    return table(["pod", "revision", "phase"], rows) if rows else "no pods: scaled to zero"
+
+
+def state_table(service: str, key: str, values: Mapping[str, Any]) -> str:
+    """An object's state, by name."""
+    title = clean(f"State of {service}/{key}")
+    if not values:
+        return f"{title}: empty"
+    return table(["name", "value"], [[name, json.dumps(values[name])] for name in sorted(values)], title)
+
+
+def queue_table(service: str, key: str, holder: str, waiting: Sequence[str]) -> str:
+    """Who holds a key's lock and who waits, by handler."""
+    title = clean(f"Queue of {service}/{key}")
+    if not holder and not waiting:
+        return f"{title}: free, nobody waits"
+    rows = [["holds the lock", holder or NONE], *([f"waits, {n}.", who] for n, who in enumerate(waiting, 1))]
+    return table(["", "invocation"], rows, title)
+
+
+def journal_table(target: str, entries: Iterable[Mapping[str, Any]]) -> str:
+    """The journal as Restate's server has it."""
+    rows = []
+    for entry in entries:
+        label = entry.get("name") or entry.get("target") or entry.get("key") or ""
+        failure = entry.get("failure")
+        value = f"failure {failure[0]}: {failure[1]}" if failure else entry.get("value", "")
+        rows.append([str(entry["index"]), entry["type"], label, value])
+    return table(["", "entry", "name", "value"], rows, clean(f"Journal of {target}"))
+
+
+def services_table(service: str, revision: str, services: Iterable[Mapping[str, Any]]) -> str:
+    """What a deployed service offers."""
+    kinds = {"SERVICE": "service", "VIRTUAL_OBJECT": "virtual object", "WORKFLOW": "workflow"}
+    rows = [
+        [s["name"], kinds.get(s["type"], s["type"]), ", ".join(sorted(h["name"] for h in s["handlers"]))]
+        for s in sorted(services, key=lambda s: str(s["name"]))
+    ]
+    return table(["Restate service", "kind", "handlers"], rows, f"{service} is deployed as revision {revision}")
