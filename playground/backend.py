@@ -95,4 +95,3 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """End everything this backend started. Safe to call twice."""
-

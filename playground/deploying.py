@@ -115,8 +115,8 @@ class Deployer:
             handler = f"{row['target_service_name']}/{row['target_handler_name']}"
             raise DeployError(
                 f"The service {name!r} was not deployed: its source has no {handler} any more.",
-                f"{len(unfinished)} unfinished invocation(s) are for it, first {row['id']} ({row['status']}). Those that"
-                " have begun would finish on the old revision; those that wait would find no handler.",
+                f"{len(unfinished)} unfinished invocation(s) are for it, first {row['id']} ({row['status']}). Those"
+                " that have begun would finish on the old revision; those that wait would find no handler.",
                 "Keep the handler until they are done, or cancel them, or: pg.deploy(..., breaking=True)",
             )
 
@@ -133,9 +133,7 @@ class Deployer:
 
 def _with_schemas(started: list[dict[str, Any]], registered: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the pod offers, with what Restate knows of each handler's input."""
-    inputs = {
-        (service["name"], handler["name"]): handler for service in registered for handler in service["handlers"]
-    }
+    inputs = {(service["name"], handler["name"]): handler for service in registered for handler in service["handlers"]}
     services = []
     for service in started:
         handlers = []

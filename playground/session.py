@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import sys
@@ -127,13 +128,20 @@ class Playground:
     def __enter__(self) -> Playground:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # -- services -------------------------------------------------------------------------------------
 
     def deploy(
-        self, path: str | os.PathLike[str] | None = None, *, name: str, source: str | None = None, breaking: bool = False
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        name: str,
+        source: str | None = None,
+        breaking: bool = False,
     ) -> Service:
         """Deploy a service from a file (or from source text); changed source makes a new revision.
 
@@ -217,15 +225,12 @@ class Playground:
         self._check_open()
         self._engine.run(self._ingress.complete_awakeable(awakeable, reason=reason))
 
-    async def _result(self, invocation: str, timeout: float) -> tuple[str | None, tuple[int, str] | None]:
-        import asyncio
-
-        async with asyncio.timeout(timeout):
+    async def _result(self, invocation: str, patience: float) -> tuple[str | None, tuple[int, str] | None]:
+        async with asyncio.timeout(patience):
             value, failure = await self._ingress.attach(invocation)
         text = None if value is None else value.decode("utf-8", "replace")
-        self.recording.append(
-            Event.now("invocation.result", invocation=invocation, value=text, failure=list(failure) if failure else None)
-        )
+        told = {"failure": list(failure)} if failure else {"value": text}
+        self.recording.append(Event.now("invocation.result", invocation=invocation, **told))
         return text, failure
 
     def _check_body(self, target: Target, body: Any) -> None:
@@ -280,9 +285,10 @@ class Playground:
         named = [pod for pod in alive if pod.name == name]
         serving = [pod for pod in alive if pod.service == name and pod.phase in ("starting", "ready")]
         if not (named or serving):
+            listed = ", ".join(pod.name for pod in alive) or "none"
             raise PodNotFound(
                 f"There is no pod {name!r} to kill.",
-                f"{name!r} has scaled to zero." if name in self._deployer.services else f"Pods now: {list(map(str, alive))}",
+                f"{name!r} has scaled to zero." if name in self._deployer.services else f"Pods now: {listed}.",
                 "Send a request first; a pod starts when there is work.",
             )
         return (named or serving)[-1].kill()
@@ -441,6 +447,6 @@ def _register_magic() -> None:
 
         from playground.magic import register
 
-        shell = get_ipython()  # type: ignore[no-untyped-call]
+        shell = get_ipython()
         if shell is not None:
             register(shell)

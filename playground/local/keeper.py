@@ -68,11 +68,12 @@ class Keeper:
         buffer = b""
         fds: list[int] = []
         while os.getppid() == self._kernel:
-            ready, _, _ = select.select([self._control, self._wake], [], [], CHECK)
+            control = self._control.fileno()
+            ready, _, _ = select.select([control, self._wake], [], [], CHECK)
             if self._wake in ready:
                 os.read(self._wake, 4096)
             self._reap()
-            if self._control not in ready:
+            if control not in ready:
                 continue
             try:
                 data, received, _, _ = socket.recv_fds(self._control, 65536, 8)
@@ -88,6 +89,7 @@ class Keeper:
         self._end()
 
     def _obey(self, command: dict[str, Any], fds: list[int]) -> None:
+        answer: dict[str, Any]
         try:
             match command["do"]:
                 case "exec":

@@ -43,11 +43,11 @@ class Tap:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        *_, verb, service, handler = ["", "", *scope["path"].split("/")]
-        if verb != "invoke":
+        path = scope["path"].split("/")
+        if len(path) < 3 or path[-3] != "invoke":
             await self._app(scope, receive, send)
             return
-        attempt = AttemptTap(next(self._attempts), service, handler)
+        attempt = AttemptTap(next(self._attempts), path[-2], path[-1])
 
         async def tapped_receive() -> AsgiEvent:
             event = await receive()

@@ -1,3 +1,4 @@
+# ruff: noqa: S608  (queries are put together from literal() alone)
 """Restate's admin API: deployments, invocations, and questions in SQL about what the server knows.
 
 https://docs.restate.dev/references/sql-introspection
