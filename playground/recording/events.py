@@ -24,6 +24,7 @@ Everything that is ever shown is folded from events like these, and only from th
 | invocation.sent | client | invocation, target, body |
 | invocation.status | admin API | invocation, target, status, parent, failure, waiting_signals, … |
 | invocation.result | client | invocation, value or failure: [code, message] |
+| awakeable.completed | client | awakeable, value or reason |
 | journal.read | admin API | invocation, entries: [{index, type, name, value, …}] |
 | state.read | admin API | service, key, values |
 | queue.read | admin API | service, key, holder, waiting |

@@ -3,15 +3,19 @@
 Pods tell everything about attempts and entries themselves, at once. What they cannot know is an
 invocation that is not on a pod: queued, scheduled, backing off, paused, killed. So while a timeline holds
 unfinished invocations, their status is asked for: soon after anything happened, else once a second,
-and never so often that the asking takes more than a small part of the server's time.
+and never so often that the asking takes more than a small part of the server's time. The same goes for
+the state and the queue of the keys that somebody watches.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+from playground import keyed
 from playground.errors import PlaygroundError
 from playground.recording.events import Event
 from playground.recording.recording import Recording
@@ -23,6 +27,8 @@ SHARE = 20
 """A question that took t seconds is not asked again for SHARE × t."""
 MOST = 200
 """Vanished invocations asked for at once."""
+FORGOTTEN = 1.0
+"""Seconds the server has not known an unfinished invocation, until it is taken to be gone for good."""
 
 
 class Recorder:
@@ -33,6 +39,8 @@ class Recorder:
         self._loop = asyncio.get_running_loop()
         self._something_happened = asyncio.Event()
         self._told: dict[str, dict[str, Any]] = {}
+        self._missed: dict[str, float] = {}
+        self._watched: Counter[tuple[str, str]] = Counter()
         self._stop_listening = recording.listen(self._wake)
         self._task = self._loop.create_task(self._run())
 
@@ -40,6 +48,20 @@ class Recorder:
         """Stop asking."""
         self._stop_listening()
         self._task.cancel()
+
+    def watch(self, service: str, key: str) -> Callable[[], None]:
+        """Keep a key's state and queue recorded as they change; returns what ends that. From any thread."""
+        self._watched[service, key] += 1
+        self._wake()
+        watching = True
+
+        def stop() -> None:
+            nonlocal watching
+            if watching:
+                watching = False
+                self._watched[service, key] -= 1
+
+        return stop
 
     def _wake(self) -> None:
         if not self._something_happened.is_set():
@@ -59,7 +81,7 @@ class Recorder:
     async def _next(self, rest: float) -> None:
         """Wait until it is time to ask again."""
         await asyncio.sleep(rest)
-        limit = SELDOM if self._unfinished() else None
+        limit = SELDOM if self._unfinished() or self._keys() else None
         try:
             async with asyncio.timeout(limit):
                 await self._something_happened.wait()
@@ -71,23 +93,45 @@ class Recorder:
         with self._recording.lock:
             return [trace.id for trace in self._recording.timeline.invocations.values() if not trace.done]
 
+    def _keys(self) -> list[tuple[str, str]]:
+        return [watched for watched, watchers in self._watched.copy().items() if watchers > 0]
+
     async def look(self) -> None:
         """Ask once, and append what is new.
 
         Raises:
             RequestError: the server does not answer.
         """
-        open_traces = self._unfinished()
-        if not open_traces:
-            return
+        if open_traces := self._unfinished():
+            await self._look_at_invocations(open_traces)
+        for service, key in self._keys():
+            await keyed.read_state(self._recording, self._admin, service, key)
+            await keyed.read_queue(self._recording, self._admin, service, key)
+
+    async def _look_at_invocations(self, open_traces: list[str]) -> None:
         asked_at = time.time()
         rows = await self._admin.unfinished()
         listed = {row["id"] for row in rows}
         gone = [trace for trace in open_traces if trace not in listed][:MOST]
         rows += await self._admin.invocations(gone)
         events = [event for row in rows if (event := self._changed(row, asked_at))]
+        events += self._forgotten(set(gone) - {row["id"] for row in rows}, asked_at)
         if events:
             self._recording.append(*events)
+
+    def _forgotten(self, unknown: set[str], asked_at: float) -> list[Event]:
+        """Invocations that end before they began, or are purged, leave no row behind: they are just not there."""
+        self._missed = {invocation: self._missed.get(invocation, asked_at) for invocation in unknown}
+        failure = "Restate does not know it any more: it was cancelled or killed before it began, or purged"
+        return [
+            Event(
+                "invocation.status",
+                asked_at,
+                {"invocation": invocation, "status": "completed", "completion_failure": failure},
+            )
+            for invocation, since in self._missed.items()
+            if asked_at - since >= FORGOTTEN
+        ]
 
     def _changed(self, row: dict[str, Any], asked_at: float) -> Event | None:
         data = {

@@ -46,7 +46,8 @@ class Timeline:
         states: state of each object read so far: (service, key) -> {name: value as text}.
         queues: queue of each object read so far: (service, key) -> Queue.
         effects: what reached the outside world, in order.
-        server: phase of the Restate server: starting, ready, restarting.
+        server: phase of the Restate server: starting, ready, gone.
+        server_starts: how often it has become ready.
         changes: what each event touched, in order, so that a view can ask what is new since a position:
             ("trace", invocation), ("attempt", invocation, number), ("entry", invocation, row) (the entry
             or any mark of it), ("pod", name), ("effect", position in effects), ("state", service, key),
@@ -64,7 +65,7 @@ class Timeline:
         self.effects: list[Effect] = []
         self.changes: list[tuple[Any, ...]] = []
         self.server = "starting"
-        self.server_restarts = 0
+        self.server_starts = 0
         self.began_at: float | None = None
         self.latest_at = 0.0
         self.open: dict[tuple[str, int], Attempt] = {}
@@ -175,6 +176,13 @@ class Timeline:
         trace.status, trace.status_at = "completed", max(at, trace.status_at)
         self.touch("trace", trace.id)
 
+    def _awakeable(self, at: float, data: Mapping[str, Any]) -> None:
+        raw_id, signal = parse_awakeable(data.get("awakeable", ""))
+        for trace in self.invocations.values():
+            if raw_id and trace.raw_id == raw_id:
+                trace.clicked.setdefault(signal, at)
+                self.touch("trace", trace.id)
+
     def _journal(self, _at: float, data: Mapping[str, Any]) -> None:
         self.trace(data.get("invocation", "")).journal = list(data.get("entries", ()))
 
@@ -223,9 +231,8 @@ class Timeline:
         self.touch("effect", len(self.effects) - 1)
 
     def _server(self, phase: str) -> None:
-        if phase == "ready" and self.server == "restarting":
-            self.server_restarts += 1
-        self.server = "restarting" if phase == "gone" else phase
+        self.server = phase
+        self.server_starts += phase == "ready"
 
 
 _OTHER_FOLDS: dict[str, Callable[[Timeline, float, Mapping[str, Any]], None]] = {
@@ -233,6 +240,7 @@ _OTHER_FOLDS: dict[str, Callable[[Timeline, float, Mapping[str, Any]], None]] = 
     "invocation.sent": Timeline._sent,
     "invocation.status": Timeline._status,
     "invocation.result": Timeline._result,
+    "awakeable.completed": Timeline._awakeable,
     "journal.read": Timeline._journal,
     "state.read": Timeline._state,
     "queue.read": Timeline._queue,
@@ -253,3 +261,14 @@ def awakeable_id(raw_invocation_id: str, signal: int) -> str:
     """
     raw = bytes.fromhex(raw_invocation_id) + signal.to_bytes(4, "big")
     return "sign_1" + base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def parse_awakeable(text: str) -> tuple[str, int]:
+    """The raw invocation id and the signal number in an awakeable's id; ("", 0) if it is none."""
+    encoded = text.removeprefix("sign_1")
+    try:
+        raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return "", 0
+    known = encoded != text and len(raw) > 4
+    return (raw[:-4].hex(), int.from_bytes(raw[-4:], "big")) if known else ("", 0)

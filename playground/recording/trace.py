@@ -152,6 +152,7 @@ class Trace:
         body: what the client sent.
         journal: the journal as the admin API gave it when it was last read.
         last_failure: what Restate says of the latest failed attempt.
+        clicked: when the client completed an awakeable, by signal number.
     """
 
     id: str
@@ -169,6 +170,7 @@ class Trace:
     raw_id: str = ""
     status_at: float = 0.0
     rows: dict[RowKey, Entry] = field(default_factory=dict)
+    clicked: dict[int, float] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -181,10 +183,11 @@ class Trace:
 
     @property
     def awakeables(self) -> list[Entry]:
-        """The awakeables an attempt was suspended on that are not completed yet."""
+        """The awakeables an attempt was suspended on that nobody has completed yet."""
         if self.done:
             return []
         completed = {row for attempt in self.attempts for row, mark in attempt.marks.items() if mark.how != "awaited"}
+        completed |= {("signal", signal) for signal in self.clicked}
         return [entry for entry in self.entries if entry.type == "Awakeable" and entry.row not in completed]
 
     def __repr__(self) -> str:

