@@ -192,6 +192,7 @@ class Playground:
             RequestError: no such service or handler, or the handler does not take such a body.
         """
         self._check_open()
+        encode(body)  # what JSON cannot say is refused before anything else is looked at
         parsed_target = parse_target(target, self._deployer.offered())
         self._check_body(parsed_target, body)
         return self._engine.run(self._send(parsed_target, body, idempotency_key, delay))
@@ -233,7 +234,11 @@ class Playground:
 
     async def _result(self, invocation: str, patience: float) -> tuple[str | None, tuple[int, str] | None]:
         async with asyncio.timeout(patience):
-            value, failure = await self._ingress.attach(invocation)
+            try:
+                value, failure = await self._ingress.attach(invocation)
+            except RequestError:
+                # The ingress does not know invocations whose handler the latest revision lacks.
+                value, failure = await self._admin.outcome(invocation)
         text = None if value is None else value.decode("utf-8", "replace")
         told = {"failure": list(failure)} if failure else {"value": text}
         self.recording.append(Event.now("invocation.result", invocation=invocation, **told))

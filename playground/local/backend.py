@@ -10,7 +10,7 @@ from playground.errors import DeployError
 from playground.local.activator import Activator
 from playground.local.binary import find_server
 from playground.local.processes import Processes
-from playground.local.server import RestateServer
+from playground.local.server import RestateServer, check_directory
 
 LOAD_TIMEOUT = 30.0
 """Seconds a source may take to load."""
@@ -53,6 +53,7 @@ class LocalBackend:
 
     async def open(self) -> None:
         """Start keeper and server; the keeper imports the SDK while the server gets ready."""
+        check_directory(self._directory)
         binary = await asyncio.to_thread(find_server)
         self._server = RestateServer(
             binary.path, self._directory, processes=self._processes, settings=self._settings, record=self._record

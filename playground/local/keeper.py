@@ -231,10 +231,11 @@ def die_with_parent(parent: int) -> None:
 
 
 def main() -> NoReturn:
-    """`python -m playground.local.keeper FD [SCRATCH]`."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    control.set_inheritable(False)
-    Keeper(control, Path(sys.argv[2]) if len(sys.argv) > 2 else None).run()
+    """`python -m playground.local.keeper CONTROL LOCK [SCRATCH]`; the first two are file descriptors."""
+    control, lock = int(sys.argv[1]), int(sys.argv[2])
+    for fd in (control, lock):
+        os.set_inheritable(fd, False)  # the lock on the data directory is just held open
+    Keeper(socket.socket(fileno=control), Path(sys.argv[3]) if len(sys.argv) > 3 else None).run()
 
 
 if __name__ == "__main__":

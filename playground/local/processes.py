@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -50,26 +51,43 @@ class Processes:
 
     async def start(self) -> None:
         """Start the keeper."""
+        lock = self._lock_directory()
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "playground.local.keeper", str(theirs.fileno())]
+        command = [sys.executable, "-m", "playground.local.keeper", str(theirs.fileno()), str(lock)]
         if self._remove:
             command.append(str(self._directory))
         with (self._directory / "keeper.log").open("ab") as log:
             # A session of its own: the stop button signals the kernel's process group.
             self._keeper = subprocess.Popen(  # noqa: ASYNC220
                 command,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), lock],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        (self._directory / PID_FILE).write_text(str(self._keeper.pid))
+        os.truncate(lock, 0)
+        os.write(lock, str(self._keeper.pid).encode())
+        os.close(lock)
         theirs.close()
         ours.setblocking(False)
         self._socket = ours
         _lifelines.add(ours)
         self._reader = asyncio.get_running_loop().create_task(self._read())
+
+    def _lock_directory(self) -> int:
+        """A locked file descriptor that the keeper inherits: the lock lasts as long as it lives."""
+        lock = os.open(self._directory / PID_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise StartError(
+                f"The data directory {self._directory} is in use by another playground.",
+                "Two Restate servers cannot share their data.",
+                "Close the other one, or name another directory: Playground.open(data_dir=...)",
+            ) from None
+        return lock
 
     @property
     def pid(self) -> int:

@@ -74,7 +74,6 @@ class RestateServer:
         Raises:
             StartError: the data directory, the port or the server itself is the reason.
         """
-        self._check_directory()
         for _ in range(5):
             self._ports = _free_ports()
             if await self._run():
@@ -134,26 +133,6 @@ class RestateServer:
         if len(self._deaths) > MAX_RESTARTS or not await self._run():
             self._failed = self._explain()
 
-    def _check_directory(self) -> None:
-        fix = "Free some space, or name another directory: Playground.open(data_dir=...)"
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            (self._directory / "write-test").write_bytes(b"x" * 4096)
-            (self._directory / "write-test").unlink()
-            free = shutil.disk_usage(self._directory).free
-        except OSError as error:
-            raise StartError(
-                f"The data directory {self._directory} cannot be used.",
-                f"{error.strerror}.",
-                "Name a directory that is yours: Playground.open(data_dir=...)",
-            ) from error
-        if free < NEEDED_DISK:
-            raise StartError(
-                f"The disk that holds {self._directory} is full.",
-                f"{free / 2**20:.0f} MB are free; Restate's log needs {NEEDED_DISK / 2**20:.0f} MB to be safe.",
-                fix,
-            )
-
     def _environment(self) -> dict[str, str]:
         ingress, admin, node = self._ports
         interval = f"{self._settings.retry_interval * 1000:.0f}ms"
@@ -192,6 +171,31 @@ class RestateServer:
             "The Restate server does not start.",
             "It said last:\n  " + "\n  ".join(last or ["(nothing)"]),
             "python -m playground doctor",
+        )
+
+
+def check_directory(directory: Path) -> None:
+    """See that a data directory exists, can be written, and has room.
+
+    Raises:
+        StartError: it does not, or has not.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "write-test").write_bytes(b"x" * 4096)
+        (directory / "write-test").unlink()
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        raise StartError(
+            f"The data directory {directory} cannot be used.",
+            f"{error.strerror}.",
+            "Name a directory that is yours: Playground.open(data_dir=...)",
+        ) from error
+    if free < NEEDED_DISK:
+        raise StartError(
+            f"The disk that holds {directory} is full.",
+            f"{free / 2**20:.0f} MB are free; Restate's log needs {NEEDED_DISK / 2**20:.0f} MB to be safe.",
+            "Free some space, or name another directory: Playground.open(data_dir=...)",
         )
 
 

@@ -110,7 +110,10 @@ async def discover(app: App) -> list[dict[str, Any]]:
         "path": "/discover",
         "headers": [(b"accept", DISCOVERY_TYPE)],
     }
-    await app(scope, receive, send)
+    try:
+        await app(scope, receive, send)
+    except Exception as error:
+        raise Refused("no-service", f"`app` is no restate.app: {type(error).__name__}: {error}") from error
     if answer["status"] != 200:
         raise Refused("no-service", f"`app` answered its discovery with {answer['status']}; is it a restate.app?")
     return [

@@ -83,6 +83,24 @@ class Admin:
         )
         return [_journal_entry(row) for row in rows]
 
+    async def outcome(self, invocation: str) -> tuple[bytes | None, tuple[int, str] | None]:
+        """Wait until an invocation ends; its result from the journal: (result, None) or (None, failure).
+
+        Raises:
+            RequestError: Restate knows no such invocation.
+        """
+        while True:
+            rows = await self.invocations([invocation])
+            if not rows:
+                raise RequestError(f"Restate knows no invocation {invocation}.", "It may have been purged.", "pg.send")
+            if rows[0]["status"] == "completed":
+                break
+            await asyncio.sleep(0.1)
+        for entry in reversed(await self.journal(invocation)):
+            if entry["type"] == "Command: Output" and "failure" not in entry:
+                return entry.get("value", "").encode(), None
+        return None, (500, rows[0].get("completion_failure") or "it ended without a result")
+
     async def state(self, service: str, key: str) -> dict[str, str]:
         """An object's state: {name: value as text}."""
         return as_text(await self.raw_state(service, key))
