@@ -68,13 +68,15 @@ def lab(
         raise SetupError("JupyterLab is not installed.", f"{sys.executable} does not have it.", "make lab")
     if server and os.environ.get("PLAYGROUND_BACKEND", "local") == "local":
         find_server()
-    given = [argument for argument in context.args if not argument.startswith("-")]
-    if not given and not START.exists():
+    if not START.exists():
         raise SetupError("The first notebook is not there.", f"{START} does not exist.", "git checkout notebooks")
-    argv = [sys.executable, "-m", "jupyterlab", *([] if given else [str(START)]), *lab_options(), *context.args]
+    # Defaults for its settings, such as no question about news; what the learner has set goes before them.
+    paths = [str(Path(__file__).parent / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    out.print("JupyterLab starts; its address follows. Ctrl-C, twice, ends it and all kernels.")
     sys.stdout.flush()
     # The same process goes on as JupyterLab: Ctrl-C, signals and the exit status are its own.
-    os.execv(argv[0], argv)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *lab_options(), *context.args])
 
 
 def lab_options() -> list[str]:
@@ -83,9 +85,10 @@ def lab_options() -> list[str]:
         "--ServerApp.ip=127.0.0.1",
         "--ServerApp.port=0",
         f"--ServerApp.root_dir={ROOT}",
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        f"--LabApp.default_url=/lab/tree/{START.relative_to(ROOT)}",
         "--LabApp.extension_manager=readonly",
+        "--KernelManager.transport_encryption=auto",  # else every kernel warns that it has none
+        "--log-level=WARN",  # the address is printed all the same
     ]
     if os.geteuid() == 0:
         options.append("--ServerApp.allow_root=True")  # in a container; it still asks for the token

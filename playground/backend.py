@@ -63,6 +63,10 @@ class Backend(Protocol):
     def admin_url(self) -> str:
         """Base URL of Restate's admin API."""
 
+    @property
+    def ledger_url(self) -> str:
+        """Base URL of the ledger; pods know it as LEDGER_URL."""
+
     async def open(self) -> None:
         """Start, or connect to, a Restate server, and wait until it is ready.
 

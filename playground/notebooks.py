@@ -91,7 +91,7 @@ def refresh(path: Path, *, fresh: bool = False, timeout: int = CELL_TIMEOUT) -> 
         raise NotebookError(
             f"{path.name} cannot be executed.",
             re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip(),
-            f"Run it by hand to see: python -m playground lab -- notebooks/{path.name}",
+            f"Open it and run it there: make lab, then notebooks/{path.name}",
         ) from None
     quieten(notebook, None if fresh else committed)
     after = nbformat.writes(notebook) + "\n"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playground import keyed
 from playground.backend import Backend, Settings
@@ -20,11 +20,15 @@ from playground.deploying import Deployer
 from playground.engine import Engine
 from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, StartError
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, as_body, parsed
+from playground.ledger.client import LedgerClient
 from playground.recording import Event, Recording
 from playground.recording.recorder import Recorder
 from playground.restate.admin import Admin
 from playground.restate.ingress import NO_BODY, Ingress, encode
 from playground.restate.target import Target, parse_target
+
+if TYPE_CHECKING:
+    from playground.views.panels.board import Board, Panels
 
 DIRECTORY_PREFIX = "durable-playground-"
 DEFAULTS = Settings()
@@ -40,6 +44,7 @@ class Playground:
     Attributes:
         recording: everything that has happened, as events.
         settings: the timings in force.
+        ledger: the outside world: what effects reached it, and how it misbehaves.
     """
 
     def __init__(self, backend: Backend, engine: Engine, directory: Path, recording: Recording) -> None:
@@ -107,6 +112,7 @@ class Playground:
         self._ingress = Ingress(lambda: self._backend.ingress_url, self._backend.ready)
         self._admin = Admin(lambda: self._backend.admin_url, self._backend.ready)
         self._recorder = Recorder(self.recording, self._admin)
+        self.ledger = LedgerClient(self)
         self._deployer = Deployer(self._directory, self._backend, self._admin, self.recording)
 
     def close(self) -> None:
@@ -120,6 +126,7 @@ class Playground:
 
         async def stop() -> None:
             self._recorder.close()
+            self.ledger.close()
             await self._ingress.close()
             await self._admin.close()
             await self._backend.close()
@@ -201,6 +208,8 @@ class Playground:
         at = time.time()
         invocation, is_new = await self._ingress.send(target, body, idempotency_key=key, delay=delay)
         told = {} if body is NO_BODY else {"body": as_body(body)}
+        if delay and is_new:
+            told["delay"] = delay
         self.recording.append(Event("invocation.sent", at, {"invocation": invocation, "target": str(target), **told}))
         return Invocation(self, invocation, str(target), is_new=is_new)
 
@@ -354,6 +363,17 @@ class Playground:
         self._engine.run(read())
         read_queue = self.recording.timeline.queues[service, key]
         return Queue(self, service, key, read_queue.holder, list(read_queue.waiting))
+
+    @property
+    def panel(self) -> Panels:
+        """The panels, each to be shown alone: `pg.panel.pods()`, `pg.panel.state("User", "ada")`."""
+        from playground.views.panels.board import Panels  # widgets are loaded by those who show them
+
+        return Panels(self.recording, self)
+
+    def dashboard(self) -> Board:
+        """All panels side by side: requests, pods, invocations, awakeables, queues and state."""
+        return self.panel.dashboard()
 
     @property
     def invocations(self) -> list[Invocation]:

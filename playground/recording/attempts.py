@@ -69,7 +69,7 @@ def closed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, A
         attempt.outcome = "disconnected"
     elif attempt.outcome == "completed":
         timeline.set_status(attempt.trace, "completed", at)
-    close(timeline, attempt, at, data["pod"], data["attempt"])
+    close(timeline, attempt, at, data.get("pod", ""), data.get("attempt", 0))
 
 
 def suspended(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:

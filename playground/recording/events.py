@@ -20,8 +20,9 @@ Everything that is ever shown is folded from events like these, and only from th
 | frame.unknown | tap | pod, attempt, direction, type, size |
 | revision.deployed | backend | service, revision, deployment, services, source |
 | server.starting, .ready, .gone | backend | exit |
-| effect.happened | ledger | number, effect, key, repeated, body, pod, attempt |
-| invocation.sent | client | invocation, target, body |
+| effect.happened, .repeated, .refused | ledger | number, effect, key, body, pod, attempt |
+| ledger.cleared | ledger | last: number of the latest entry forgotten |
+| invocation.sent | client | invocation, target, body, delay, restarted: the invocation it repeats |
 | invocation.status | admin API | invocation, target, status, parent, failure, waiting_signals, … |
 | invocation.result | client | invocation, value or failure: [code, message] |
 | awakeable.completed | client | awakeable, value or reason |

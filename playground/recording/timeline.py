@@ -45,7 +45,8 @@ class Timeline:
         revisions: deployed revisions by name, in order.
         states: state of each object read so far: (service, key) -> {name: value as text}.
         queues: queue of each object read so far: (service, key) -> Queue.
-        effects: what reached the outside world, in order.
+        effects: what reached the outside world, in order, repeated and refused requests included.
+        forgotten: number of the latest effect that was cleared from the ledger.
         server: phase of the Restate server: starting, ready, gone.
         server_starts: how often it has become ready.
         changes: what each event touched, in order, so that a view can ask what is new since a position:
@@ -63,6 +64,7 @@ class Timeline:
         self.states: dict[tuple[str, str], dict[str, str]] = {}
         self.queues: dict[tuple[str, str], Queue] = {}
         self.effects: list[Effect] = []
+        self.forgotten = 0
         self.changes: list[tuple[Any, ...]] = []
         self.server = "starting"
         self.server_starts = 0
@@ -86,6 +88,8 @@ class Timeline:
                 self.touch("attempt", attempt.trace.id, attempt.number)
         elif scope == "pod":
             self._pod(what, event.at, data)
+        elif scope == "effect":
+            self._effect(what, event.at, data)
         elif fold_other := _OTHER_FOLDS.get(event.kind):
             fold_other(self, event.at, data)
 
@@ -155,6 +159,8 @@ class Timeline:
         trace = self.trace(data.get("invocation", ""))
         trace.target = trace.target or data.get("target", "")
         trace.sent_at, trace.body = at, data.get("body")
+        if data.get("delay") and not trace.attempts:
+            self.set_status(trace, "scheduled", at)
         self.touch("trace", trace.id)
 
     def _status(self, at: float, data: Mapping[str, Any]) -> None:
@@ -203,7 +209,7 @@ class Timeline:
         )
         self.touch("revision", name)
 
-    def _effect(self, at: float, data: Mapping[str, Any]) -> None:
+    def _effect(self, what: str, at: float, data: Mapping[str, Any]) -> None:
         pod, number = data.get("pod", ""), data.get("attempt", 0)
         attempt = self.open.get((pod, number))
         invocation, row = "", None
@@ -220,7 +226,8 @@ class Timeline:
                 kind=data.get("effect", ""),
                 at=at,
                 key=data.get("key", ""),
-                repeated=bool(data.get("repeated")),
+                repeated=what == "repeated",
+                refused=what == "refused",
                 body=data.get("body", ""),
                 pod=pod,
                 attempt=number,
@@ -229,6 +236,10 @@ class Timeline:
             )
         )
         self.touch("effect", len(self.effects) - 1)
+
+    def _cleared(self, _at: float, data: Mapping[str, Any]) -> None:
+        self.forgotten = data.get("last", 0)
+        self.touch("effect", -1)
 
     def _server(self, phase: str) -> None:
         self.server = phase
@@ -245,7 +256,7 @@ _OTHER_FOLDS: dict[str, Callable[[Timeline, float, Mapping[str, Any]], None]] = 
     "state.read": Timeline._state,
     "queue.read": Timeline._queue,
     "revision.deployed": Timeline._deployed,
-    "effect.happened": Timeline._effect,
+    "ledger.cleared": Timeline._cleared,
     "server.starting": lambda timeline, _at, _data: timeline._server("starting"),
     "server.ready": lambda timeline, _at, _data: timeline._server("ready"),
     "server.gone": lambda timeline, _at, _data: timeline._server("gone"),

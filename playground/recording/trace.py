@@ -196,7 +196,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something that reached the outside world, as the ledger saw it.
+    """A request that reached the outside world, and what became of it there, as the ledger saw it.
 
     Attributes:
         number: the ledger's own count, from 1.
@@ -204,6 +204,7 @@ class Effect:
         at: when, Unix seconds.
         key: the idempotency key it came with; may be empty.
         repeated: the ledger knew the key already: it answered as before and nothing happened again.
+        refused: the outside world was out of order: nothing happened.
         body: what was asked for, as text, perhaps cut.
         pod: the pod it came from; `attempt` the attempt on it. Empty and 0 if it did not say.
         invocation, row: the invocation, and the run in it, that caused it, as far as that is known.
@@ -214,6 +215,7 @@ class Effect:
     at: float
     key: str = ""
     repeated: bool = False
+    refused: bool = False
     body: str = ""
     pod: str = ""
     attempt: int = 0

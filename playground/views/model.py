@@ -9,8 +9,8 @@ The tables:
 | table | id | item |
 |---|---|---|
 | traces | invocation id | target, status, parent, sent, failure, last_failure, awakeables |
-| attempts | invocation#number | trace, n, pod, at, end, outcome, known, failure, waits (rows) |
-| entries | invocation/row | trace, row, type, label, in, out, size, out_size, failure, callee, until, marks |
+| attempts | invocation#number | pod, at, end, outcome, known, failure, waits (rows) |
+| entries | invocation/row | type, label, in, out, size, out_size, failure, callee, until, marks |
 | pods | name | label, n (ordinal), service, revision, phase, at, ready, gone |
 | effects | f and the position | n, kind, at, key, repeated, pod, trace, attempt, row |
 
@@ -170,8 +170,6 @@ def _trace(timeline: Timeline, trace: Trace) -> Item:
 
 def _attempt(timeline: Timeline, attempt: Attempt) -> Item:
     return _some(
-        trace=attempt.trace.id,
-        n=attempt.number,
         pod=attempt.pod,
         at=_time(timeline, attempt.started_at),
         end=_time(timeline, attempt.ended_at),
@@ -183,7 +181,7 @@ def _attempt(timeline: Timeline, attempt: Attempt) -> Item:
 
 
 def _entry(timeline: Timeline, trace: Trace, entry: Entry) -> Item:
-    item = {"trace": trace.id, "row": row_id(entry.row), "type": entry.type}
+    item: Item = {"type": entry.type}
     if entry.label:
         item["label"] = _text(entry.label, 200)
     if entry.value:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from playground.recording import Attempt, Entry, Pod, Timeline, Trace
+from playground.recording import Attempt, Effect, Entry, Pod, Timeline, Trace
 
 NONE = "–"
 MAX_CELL = 60
@@ -49,7 +49,7 @@ def invocation_table(trace: Trace, timeline: Timeline) -> str:
 
 def summary(trace: Trace, timeline: Timeline) -> str:
     """One line: status, attempts, pods, kills, suspensions."""
-    parts = [trace.status + (" with a failure" if trace.done and trace.failure else "")]
+    parts = [_status(trace)]
     if trace.attempts:
         pods = len({attempt.pod for attempt in trace.attempts})
         parts.append(f"{plural(len(trace.attempts), 'attempt')} on {plural(pods, 'pod')}")
@@ -57,6 +57,10 @@ def summary(trace: Trace, timeline: Timeline) -> str:
         if count := sum(attempt.outcome == outcome for attempt in trace.attempts):
             parts.append(plural(count, noun))
     return ", ".join(parts)
+
+
+def _status(trace: Trace) -> str:
+    return trace.status + (" with a failure" if trace.done and trace.failure else "")
 
 
 def entry_name(entry: Entry) -> str:
@@ -119,6 +123,17 @@ def journal_table(target: str, entries: Iterable[Mapping[str, Any]]) -> str:
     return table(["", "entry", "name", "value"], rows, clean(f"Journal of {target}"))
 
 
+def ledger_table(effects: Iterable[Effect], pods: Mapping[str, str]) -> str:
+    """What reached the outside world: kind, what became of it, from which pod, with which key or not."""
+    rows = []
+    for effect in effects:
+        what = "refused" if effect.refused else "repeated, nothing happened" if effect.repeated else "happened"
+        rows.append([effect.kind, what, pods.get(effect.pod, NONE), "yes" if effect.key else "no", effect.body])
+    if not rows:
+        return "The outside world: nothing has happened"
+    return table(["kind", "what", "from", "key", "body"], rows, "The outside world")
+
+
 def services_table(service: str, revision: str, services: Iterable[Mapping[str, Any]]) -> str:
     """What a deployed service offers."""
     kinds = {"SERVICE": "service", "VIRTUAL_OBJECT": "virtual object", "WORKFLOW": "workflow"}
@@ -127,3 +142,31 @@ def services_table(service: str, revision: str, services: Iterable[Mapping[str, 
         for s in sorted(services, key=lambda s: str(s["name"]))
     ]
     return table(["Restate service", "kind", "handlers"], rows, f"{service} is deployed as revision {revision}")
+
+
+def requests_table(services: Iterable[Mapping[str, Any]]) -> str:
+    """What can be requested: targets, and what each takes."""
+    rows = []
+    for service in sorted(services, key=lambda s: str(s["name"])):
+        key = "" if service["type"] == "SERVICE" else "<key>/"
+        for handler in sorted(service["handlers"], key=lambda h: str(h["name"])):
+            rows.append([f"{service['name']}/{key}{handler['name']}", handler.get("input") or "anything"])
+    return table(["target", "takes"], rows) if rows else "nothing is deployed yet"
+
+
+def invocations_table(traces: Sequence[Trace], most: int) -> str:
+    """The latest invocations, oldest first, and their status."""
+    rows = [
+        [trace.target, _status(trace), str(len(trace.attempts))]
+        for trace in traces[-most:]
+    ]
+    if not rows:
+        return "no invocations yet"
+    earlier = f"the latest {most} of {len(traces)}" if len(traces) > most else ""
+    return table(["invocation", "status", "attempts"], rows, earlier)
+
+
+def awakeables_table(pending: Iterable[tuple[str, int, str]]) -> str:
+    """Awakeables to be completed, each (target, number within its invocation, effect that carried its id)."""
+    rows = [[target, f"awakeable {number}", mail or NONE] for target, number, mail in pending]
+    return table(["invocation", "waits for", "sent with"], rows) if rows else "no invocation waits for an awakeable"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from playground.recording import Recording, Timeline, Trace
 from playground.views import text
-from playground.views.panels.panel import Change, Data, Item, Panel, clip, plain, wanted
+from playground.views.panels.panel import Change, Data, Item, Panel, as_text, clip, plain, wanted
 
 if TYPE_CHECKING:
     from playground.session import Playground
@@ -87,7 +87,7 @@ class InvocationsPanel(Panel):
         trace = recording.invocation(wanted(data, "invocation"))
         part = data.get("part")
         if part == "body":
-            return plain(text.as_json(trace.body))
+            return plain(as_text(trace.body))
         if part == "target":
             return plain(trace.target)
         failure = trace.failure[1] if trace.failure else trace.last_failure
@@ -106,7 +106,7 @@ def _item(number: int, trace: Trace, timeline: Timeline) -> Item:
         "failed": bool(trace.done and trace.failure),
         "attempts": len(trace.attempts),
         "pod": pod.label if pod else "",
-        "body": None if trace.body is None else clip(text.as_json(trace.body), CLIP),
+        "body": None if trace.body is None else clip(as_text(trace.body), CLIP),
         "value": clip(trace.value, CLIP),
         "failure": clip(failure or None, CLIP),
         "parent": plain(parent.target[:CLIP]) if parent else "",

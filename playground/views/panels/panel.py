@@ -7,6 +7,7 @@ and whatever else may be long go into an item *clipped*; the whole is asked for 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -66,6 +67,11 @@ def clip(text: str | None, limit: int = CLIP) -> Item | None:
         return None
     shown = plain(text[:limit])
     return {"text": shown} if len(text) <= limit else {"text": shown, "length": len(text)}
+
+
+def as_text(body: Any) -> str:
+    """A body as the JSON it is, readable in any script."""
+    return json.dumps(body, ensure_ascii=False)
 
 
 def plain(text: str) -> str:

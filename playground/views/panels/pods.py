@@ -68,7 +68,8 @@ def _shown(timeline: Timeline) -> list[Pod]:
 
 
 def _item(pod: Pod, timeline: Timeline) -> Item:
-    running = [timeline.open[pod.name, number].trace.target for number in sorted(pod.open)]
+    attempts = [timeline.open.get((pod.name, number)) for number in sorted(pod.open)]
+    running = [attempt.trace.target for attempt in attempts if attempt]
     return {
         "label": pod.label,
         "service": pod.service,

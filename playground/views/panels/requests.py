@@ -11,7 +11,7 @@ from playground.recording import Timeline
 from playground.restate.ingress import NO_BODY
 from playground.restate.target import Target
 from playground.views import text
-from playground.views.panels.panel import Change, Data, Item, Panel, offered, plain, split, wanted
+from playground.views.panels.panel import Change, Data, Item, Panel, as_text, offered, plain, split, wanted
 
 if TYPE_CHECKING:
     from playground.invocation import Invocation
@@ -61,19 +61,24 @@ class RequestsPanel(Panel):
         service, handler = wanted(data, "service"), wanted(data, "handler")
         key = data.get("key")
         body = _body(data.get("body"))
-        options = {"idempotency_key": data.get("idempotencyKey") or None, "delay": _delay(data.get("delay"))}
+        idempotency_key, delay = data.get("idempotencyKey") or None, _delay(data.get("delay"))
         keys = [key] * (MANY if data.get("times") == MANY else 1)
         if data.get("spread"):
             keys = [f"{key}-{number}" for number in range(1, MANY + 1)]
-        sent = [playground.send(Target(service, handler, k).path, body, **options) for k in keys]
+        sent = [
+            playground.send(Target(service, handler, k).path, body, idempotency_key=idempotency_key, delay=delay)
+            for k in keys
+        ]
         return {"said": _said(sent, keys), "invocations": [invocation.id for invocation in sent]}
 
 
 def _said(sent: list[Invocation], keys: list[str | None]) -> str:
     known = sum(not invocation.is_new for invocation in sent)
     if len(sent) == 1:
-        return f"{sent[0].target} was sent before with this key: it is the same invocation." if known else (
-            f"Restate has accepted {sent[0].target}."
+        return (
+            f"{sent[0].target} was sent before with this key: it is the same invocation."
+            if known
+            else (f"Restate has accepted {sent[0].target}.")
         )
     where = "on one key" if len(set(keys)) == 1 and keys[0] is not None else "on ten keys" if keys[0] else "times"
     same = f" {known} of them were known by their key already: they are the same invocation." if known else ""
@@ -107,7 +112,7 @@ def _last_bodies(timeline: Timeline) -> dict[str, str]:
     for trace in timeline.invocations.values():
         if trace.sent_at is not None and trace.body is not None:
             service, _, handler = split(trace.target)
-            body = json.dumps(trace.body)
+            body = as_text(trace.body)
             if len(body) <= 2000:
                 last[f"{service}/{handler}"] = plain(body)
     return last

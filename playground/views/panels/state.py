@@ -67,13 +67,9 @@ class StatePanel(Panel):
             return super().act(playground, verb, data)
         service, key = wanted(data, "service"), wanted(data, "key")
         changes = {str(name): _checked(name, value) for name, value in dict(data.get("changes") or {}).items()}
-        seen = {}
-        shown = playground.recording.timeline.states.get((service, key), {})
-        for name, value in dict(data.get("seen") or {}).items():
-            # A long value was sent to the page clipped; it is enough that what was sent has not changed.
-            known = shown.get(name)
-            seen[str(name)] = known if value is not None and known is not None and known[: len(value)] == value else value
-        playground.edit_state(service, key, changes, seen, timeout=PATIENCE)
+        seen = {str(name): value for name, value in dict(data.get("seen") or {}).items()}
+        recording, admin = playground.recording, playground._admin
+        playground._engine.run(keyed.edit_state(recording, admin, service, key, changes, seen, PATIENCE))
         return {"said": f"The state of {service}/{key} is changed."}
 
     def whole(self, recording: Recording, data: Data) -> str:

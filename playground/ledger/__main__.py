@@ -1,0 +1,48 @@
+"""`python -m playground.ledger FILE`: the outside world as a process of its own, on either backend.
+
+It says what happens in it as pods do: JSON text sequences on standard output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hypercorn.asyncio import serve
+
+from playground.ledger.app import Ledger
+from playground.ledger.store import Store
+from playground.pod.emit import emit
+from playground.pod.serve import address, server_config
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the ledger until SIGTERM.
+
+    Args:
+        arguments: the SQLite file.
+    """
+    asyncio.run(_serve(Store(Path(arguments[0]))))
+    return 0
+
+
+async def _serve(store: Store) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    config = server_config(address())
+    try:
+        await serve(Ledger(store, _tell), config, shutdown_trigger=stop.wait, mode="asgi")
+    finally:
+        store.close()
+
+
+def _tell(event: dict[str, Any]) -> None:
+    emit([{"at": time.time(), **event}])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

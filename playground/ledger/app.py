@@ -1,0 +1,154 @@
+"""The ledger's HTTP: `POST /{kind}` makes an effect happen; `/-/…` is for whoever watches or misleads it.
+
+It stands for somebody else's service, so handlers reach it by plain HTTP with nothing of ours in it. The
+pod adds two headers that say which pod and attempt a request comes from, as tracing would.
+
+| request | answer |
+|---|---|
+| POST /{kind}, header idempotency-key | 200 {"id", "kind"}; 502 down; 503 refused; 504 answer lost; 409, 422 key |
+| GET /-/entries, GET /-/entries/last | {"entries": […]}, {"last": number of the latest} |
+| DELETE /-/entries | 204 |
+| GET /-/faults, PUT /-/faults/{kind} | how kinds misbehave |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import fields
+from typing import Any
+
+from playground.ledger.store import Conflict, Faults, Request, Store
+from playground.pod.emit import MAX_VALUE
+
+KIND = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+POD_HEADER, ATTEMPT_HEADER = "x-playground-pod", "x-playground-attempt"
+MAX_BODY = 1 << 20
+
+Tell = Callable[[dict[str, Any]], None]
+Answer = tuple[int, dict[str, Any] | None]
+
+
+class Ledger:
+    """The ASGI app.
+
+    Args:
+        store: what it remembers.
+        tell: called with an event for each entry.
+    """
+
+    def __init__(self, store: Store, tell: Tell) -> None:
+        self._store, self._tell = store, tell
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] == "lifespan":
+            while True:
+                message = await receive()
+                await send({"type": f"{message['type']}.complete"})
+                if message["type"] == "lifespan.shutdown":
+                    return
+        headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        status, body = await self._answer(scope["method"], scope["path"], headers, await _body(receive))
+        content = b"" if body is None else json.dumps(body).encode()
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
+        )
+        await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        if body is None:
+            return 413, {"error": f"a body may have {MAX_BODY} bytes"}
+        if path.startswith("/-/"):
+            return self._manage(method, path, body)
+        kind = path.strip("/")
+        if method != "POST" or not KIND.fullmatch(kind):
+            return 404, {"error": "POST /{kind}, e.g. POST /email; a kind is lower-case letters, digits, - and _"}
+        attempt = headers.get(ATTEMPT_HEADER, "")
+        request = Request(
+            kind,
+            body.decode("utf-8", "replace"),
+            headers.get("idempotency-key", ""),
+            headers.get(POD_HEADER, ""),
+            int(attempt) if attempt.isdigit() else 0,
+        )
+        return await self._effect(request)
+
+    async def _effect(self, request: Request) -> Answer:
+        store = self._store
+        if store.faults(request.kind).down:
+            return 502, {"error": f"{request.kind}: nobody is there"}
+        try:
+            if known := store.answered(request):
+                self._enter(store.enter(request, "repeated"))
+                return 200, known
+        except Conflict as conflict:
+            return conflict.status, {"error": str(conflict)}
+        store.begin(request)
+        try:
+            await asyncio.sleep(store.faults(request.kind).slow)
+            if store.take(request.kind, "fail"):
+                self._enter(store.enter(request, "refused"))
+                return 503, {"error": f"{request.kind}: temporarily out of order"}
+            entry, answer = store.happen(request)
+            self._enter(entry)
+        finally:
+            store.end(request)
+        if store.take(request.kind, "lose_answer"):
+            return 504, {"error": f"{request.kind}: no answer in time"}
+        return 200, answer
+
+    def _manage(self, method: str, path: str, body: bytes) -> Answer:
+        store = self._store
+        match method, path.split("/")[2:]:
+            case "GET", ["entries"]:
+                return 200, {"entries": store.entries()}
+            case "GET", ["entries", "last"]:
+                return 200, {"last": store.last()}
+            case "DELETE", ["entries"]:
+                store.clear()
+                self._tell({"kind": "ledger.cleared", "last": store.last()})
+                return 204, None
+            case "GET", ["faults"]:
+                return 200, store.all_faults()
+            case "PUT", ["faults", kind] if KIND.fullmatch(kind):
+                try:
+                    store.set_faults(kind, _faults(json.loads(body)))
+                except (ValueError, TypeError) as error:
+                    return 400, {"error": str(error)}
+                return 200, store.all_faults()
+        return 404, {"error": "no such thing"}
+
+    def _enter(self, entry: dict[str, Any]) -> None:
+        told = {name: entry[name] for name in ("number", "key", "pod", "attempt") if entry[name]}
+        self._tell(
+            {
+                "kind": f"effect.{entry['what']}",
+                "at": entry["at"],
+                "effect": entry["kind"],
+                "body": entry["body"][:MAX_VALUE],
+                **told,
+            }
+        )
+
+
+def _faults(told: dict[str, Any]) -> Faults:
+    known = {field.name for field in fields(Faults)}
+    if unknown := set(told) - known:
+        raise ValueError(f"unknown faults: {', '.join(sorted(unknown))}")
+    return Faults(**told)
+
+
+async def _body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes | None:
+    body: bytes = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return body
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            return None
+        if not message.get("more_body"):
+            return body

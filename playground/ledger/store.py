@@ -1,0 +1,173 @@
+"""What the outside world remembers, in SQLite, so that it outlives its own process.
+
+An *effect* is something that cannot be taken back: an email sent, a card charged. The ledger counts
+them. A request with an idempotency key it has seen is answered as the first one was, and nothing
+happens again, as real providers do it (https://docs.stripe.com/api/idempotent_requests): the same key with
+another body is an error, and so is a key whose first request is still being worked on.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+What = Literal["happened", "repeated", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """How one kind of the outside world misbehaves. `-1` stands for always.
+
+    Attributes:
+        fail: so many requests are refused before anything happens (503).
+        lose_answer: of so many requests the effect happens, but the answer is an error (504).
+        slow: seconds each request takes before its effect.
+        down: nobody is there: a gateway answers instead (502).
+    """
+
+    fail: int = 0
+    lose_answer: int = 0
+    slow: float = 0.0
+    down: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it came in."""
+
+    kind: str
+    body: str
+    key: str = ""
+    pod: str = ""
+    attempt: int = 0
+
+
+class Conflict(Exception):
+    """A key that was used for something else, or whose first request is not answered yet."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Store:
+    """The ledger's file.
+
+    Args:
+        path: the SQLite file; made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.executescript(
+            """
+            PRAGMA journal_mode = WAL;
+            CREATE TABLE IF NOT EXISTS entries (
+                number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL, what TEXT, kind TEXT, body TEXT, key TEXT,
+                pod TEXT, attempt INTEGER);
+            CREATE TABLE IF NOT EXISTS faults (kind TEXT PRIMARY KEY, faults TEXT);
+            CREATE TABLE IF NOT EXISTS answers (kind TEXT, key TEXT, body TEXT, answer TEXT, PRIMARY KEY (kind, key));
+            """
+        )
+        self._working: set[tuple[str, str]] = set()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def enter(self, request: Request, what: What) -> dict[str, Any]:
+        """Write down what became of a request; returns the entry."""
+        at = time.time()
+        row = self._db.execute(
+            "INSERT INTO entries (at, what, kind, body, key, pod, attempt) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (at, what, request.kind, request.body, request.key, request.pod, request.attempt),
+        )
+        return {"number": row.lastrowid, "at": at, "what": what, **asdict(request)}
+
+    def answered(self, request: Request) -> dict[str, Any] | None:
+        """The answer its idempotency key has had before; None if there was none.
+
+        Raises:
+            Conflict: the key was used with another body, or its first request is still worked on.
+        """
+        if not request.key:
+            return None
+        if (request.kind, request.key) in self._working:
+            raise Conflict(409, "a request with this idempotency key is still being worked on")
+        row = self._db.execute(
+            "SELECT body, answer FROM answers WHERE kind = ? AND key = ?", (request.kind, request.key)
+        ).fetchone()
+        if row is None:
+            return None
+        if row["body"] != request.body:
+            raise Conflict(422, "this idempotency key was used with another body")
+        return dict(json.loads(row["answer"]))
+
+    def begin(self, request: Request) -> None:
+        """Work on a keyed request begins: another one with its key is a conflict until `end`."""
+        if request.key:
+            self._working.add((request.kind, request.key))
+
+    def end(self, request: Request) -> None:
+        """Work on a request is over, however it went."""
+        self._working.discard((request.kind, request.key))
+
+    def happen(self, request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The effect happens; returns (entry, answer). Both are durable together, or neither is."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            entry = self.enter(request, "happened")
+            answer = {"id": f"{request.kind}-{entry['number']}", "kind": request.kind}
+            if request.key:
+                self._db.execute(
+                    "INSERT INTO answers VALUES (?, ?, ?, ?)",
+                    (request.kind, request.key, request.body, json.dumps(answer)),
+                )
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        return entry, answer
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Everything written down since it was last cleared."""
+        return [dict(row) for row in self._db.execute("SELECT * FROM entries ORDER BY number")]
+
+    def last(self) -> int:
+        """The number of the latest entry ever; numbers go on after a clearing."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
+        return int(row[0]) if row else 0
+
+    def clear(self) -> None:
+        """Forget entries and keys; faults stay."""
+        self._db.execute("DELETE FROM entries")
+        self._db.execute("DELETE FROM answers")
+
+    def faults(self, kind: str) -> Faults:
+        """How a kind misbehaves now."""
+        row = self._db.execute("SELECT faults FROM faults WHERE kind = ?", (kind,)).fetchone()
+        return Faults(**json.loads(row[0])) if row else Faults()
+
+    def all_faults(self) -> dict[str, dict[str, Any]]:
+        """How each kind misbehaves that does."""
+        return {row["kind"]: json.loads(row["faults"]) for row in self._db.execute("SELECT * FROM faults")}
+
+    def set_faults(self, kind: str, faults: Faults) -> None:
+        """Make a kind misbehave, or behave again."""
+        if faults == Faults():
+            self._db.execute("DELETE FROM faults WHERE kind = ?", (kind,))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO faults VALUES (?, ?)", (kind, json.dumps(asdict(faults))))
+
+    def take(self, kind: str, fault: Literal["fail", "lose_answer"]) -> bool:
+        """Whether this request is one of those a counted fault is for; counts it."""
+        faults = self.faults(kind)
+        left = getattr(faults, fault)
+        if left > 0:
+            self.set_faults(kind, Faults(**{**asdict(faults), fault: left - 1}))
+        return bool(left)

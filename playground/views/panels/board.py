@@ -1,0 +1,169 @@
+"""A board: panels side by side in one widget, following one recording. A panel alone is a board of one.
+
+All of the page's requests come through here: `requests.send`, `pods.kill` … are the panels' own;
+`watch` keeps a key's state recorded while the board is looked at, `whole` gives what was clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import traitlets
+
+from playground.errors import PlaygroundError
+from playground.recording import Recording, Timeline
+from playground.views.assets import css, esm
+from playground.views.live import Change, LiveWidget, Picture
+from playground.views.panels.awakeables import AwakeablesPanel
+from playground.views.panels.invocations import InvocationsPanel
+from playground.views.panels.panel import Panel, wanted
+from playground.views.panels.pods import PodsPanel
+from playground.views.panels.queues import QueuePanel
+from playground.views.panels.requests import RequestsPanel
+from playground.views.panels.state import Key, StatePanel, item_id
+
+if TYPE_CHECKING:
+    from playground.session import Playground
+
+WATCHED = 8
+"""Keys a board watches at once: those asked for last."""
+
+
+class Board(LiveWidget):
+    """Panels of a playground, or of a recording alone: then they show, and do nothing.
+
+    Args:
+        recording: what is shown.
+        panels: the panels, in the order they are read.
+        playground: what does what is asked for.
+    """
+
+    _esm = esm("panels")
+    _css = css("panels.css")
+    panels = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    keys = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(self, recording: Recording, panels: Sequence[Panel], playground: Playground | None = None) -> None:
+        self._panels = {panel.name: panel for panel in panels}
+        self._playground = playground
+        self._watched: dict[Key, Callable[[], None] | None] = {}
+        keys = [key for panel in panels if isinstance(panel, StatePanel | QueuePanel) for key in panel.keys]
+        self._watched.update(dict.fromkeys(keys[-WATCHED:]))
+        super().__init__(recording, panels=list(self._panels), keys=[item_id(*key) for key in dict.fromkeys(keys)])
+
+    def picture(self, timeline: Timeline) -> Picture:
+        """Every panel's items."""
+        tables = {panel.name: panel.items(timeline, None) for panel in self._panels.values()}
+        return {"values": {"live": self._playground is not None}, "tables": tables}
+
+    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Picture | None:
+        """The items that changes touch."""
+        tables = {panel.name: panel.items(timeline, changes) for panel in self._panels.values()}
+        told = {name: items for name, items in tables.items() if items}
+        return {"tables": told} if told else None
+
+    def act(self, name: str, data: dict[str, Any]) -> Any:
+        """Do what a panel was asked for.
+
+        Raises:
+            PlaygroundError: it cannot be done; says why, and what can.
+        """
+        scope, _, verb = name.partition(".")
+        if verb == "whole" and scope in self._panels:
+            return {"text": self._panels[scope].whole(self.recording, data)}
+        if self._playground is None:
+            raise PlaygroundError(
+                "A saved recording can only be looked at.", "No playground is behind it.", "pg.dashboard()"
+            )
+        if name == "watch":
+            self._watch((wanted(data, "service"), wanted(data, "key")))
+            return {}
+        if scope not in self._panels:
+            return super().act(name, data)
+        return self._panels[scope].act(self._playground, verb, data)
+
+    def _watch(self, key: Key) -> None:
+        if stop := self._watched.pop(key, None):
+            stop()
+        self._watched[key] = self._begin(key)
+        while len(self._watched) > WATCHED:
+            if stop := self._watched.pop(next(iter(self._watched))):
+                stop()
+
+    def _begin(self, key: Key) -> Callable[[], None] | None:
+        return self._playground._recorder.watch(*key) if self._playground else None
+
+    # Keys are watched only while somebody looks, as the recording is only listened to while somebody does.
+
+    def _listen(self) -> None:
+        for key, stop in self._watched.items():
+            self._watched[key] = stop or self._begin(key)
+        super()._listen()
+
+    def _pause(self) -> None:
+        for key, stop in self._watched.items():
+            if stop:
+                stop()
+            self._watched[key] = None
+        super()._pause()
+
+    def __repr__(self) -> str:
+        with self.recording.lock:
+            timeline = self.recording.timeline
+            return "\n\n".join(f"{panel.title}\n{panel.text(timeline)}" for panel in self._panels.values())
+
+
+class Panels:
+    """The panels of a playground, each to be shown alone: `pg.panel.pods()`.
+
+    Args:
+        recording: what they show.
+        playground: what does what is asked for; None for a saved recording.
+    """
+
+    def __init__(self, recording: Recording, playground: Playground | None = None) -> None:
+        self._recording, self._playground = recording, playground
+
+    def requests(self) -> Board:
+        """What can be requested, and sending it."""
+        return self._board(RequestsPanel())
+
+    def pods(self) -> Board:
+        """The pods that are there, what they print, and killing one."""
+        return self._board(PodsPanel())
+
+    def state(self, service: str = "", *keys: str) -> Board:
+        """The state of an object's keys, live, and changing it.
+
+        Args:
+            service: the virtual object's or workflow's name; without it the page lets one choose.
+            keys: the key, or several.
+        """
+        return self._board(StatePanel(*((service, key) for key in keys)))
+
+    def queue(self, service: str = "", *keys: str) -> Board:
+        """Who holds the lock of each key and who waits for it.
+
+        Args:
+            service: the virtual object's name; without it, and without keys, all keys are shown.
+            keys: the keys, side by side.
+        """
+        return self._board(QueuePanel(*((service, key) for key in keys)))
+
+    def invocations(self) -> Board:
+        """Every invocation with its status, and what can be done to it."""
+        return self._board(InvocationsPanel())
+
+    def awakeables(self) -> Board:
+        """What invocations wait for, and completing it."""
+        return self._board(AwakeablesPanel())
+
+    def dashboard(self) -> Board:
+        """All of them side by side."""
+        return self._board(
+            RequestsPanel(), PodsPanel(), InvocationsPanel(), AwakeablesPanel(), QueuePanel(), StatePanel()
+        )
+
+    def _board(self, *panels: Panel) -> Board:
+        return Board(self._recording, panels, self._playground)

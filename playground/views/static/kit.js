@@ -1,0 +1,269 @@
+// What panels are made of: a frame with a heading and a place for answers, buttons that say when they wait,
+// lists that keep their elements, text from outside, icons. Text is only ever set as text.
+
+import { element } from "./live.js";
+
+let ids = 0;
+
+/** An id no other element in the page has. */
+export function freshId(name) {
+  return `dp-${name}-${++ids}`;
+}
+
+/** Set an element's text if it is another one: an unchanged text keeps a selection in it. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** Text from outside with its lines kept, and every mark that would act instead of being read written as \u…. */
+export function visible(text) {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu, (mark) =>
+    mark === "\n" || mark === "\t" ? mark : `\\u${mark.codePointAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** The same as one short line. */
+export function line(text, most = 80) {
+  const shown = visible(text).replace(/\s+/g, " ");
+  return shown.length > most ? shown.slice(0, most - 1) + "…" : shown;
+}
+
+/** A duration: "0.3 s", "41 s", "3 min", "2 h". */
+export function lasting(seconds) {
+  const s = Math.max(0, seconds);
+  if (s < 10) return `${s.toFixed(1)} s`;
+  if (s < 100) return `${Math.floor(s)} s`;
+  return s < 6000 ? `${Math.floor(s / 60)} min` : `${Math.floor(s / 3600)} h`;
+}
+
+/** A count with its noun. */
+export function plural(count, noun) {
+  return count === 1 ? `1 ${noun}` : `${count} ${noun}s`;
+}
+
+// Each its own shape, so that none depends on its colour. Drawn on 14 × 14.
+const ICONS = {
+  pending: { ring: "3 2.4" },
+  scheduled: { ring: "", path: "M7 3.8V7l2.2 1.6" },
+  ready: { ring: "", path: "M5.6 4.4 9.8 7l-4.2 2.6z", fill: true },
+  running: { disc: true, path: "M5.5 4.2 10 7l-4.5 2.8z", fill: true },
+  "backing-off": { path: "M11.5 7a4.5 4.5 0 1 1-1.4-3.2M10.4 1.2v2.9H7.5" },
+  suspended: { path: "M4.8 3v8M9.2 3v8", bold: true },
+  paused: { path: "M3.5 3.5h7v7h-7z", fill: true },
+  completed: { path: "m3 7.4 2.8 2.8L11 4.4", bold: true },
+  failed: { path: "m3.6 3.6 6.8 6.8m0-6.8-6.8 6.8", bold: true },
+  starting: { ring: "3 2.4", path: "M7 4v3.2h2.6" },
+  stopping: { ring: "", path: "M5 7h4" },
+  stopped: { path: "M3.5 3.5h7v7h-7z" },
+  killed: { path: "m3.6 3.6 6.8 6.8m0-6.8-6.8 6.8", bold: true },
+  crashed: { path: "M7 2.2v5.6M7 10.6v.8", bold: true },
+  refused: { ring: "", path: "m3.4 3.4 7.2 7.2" },
+  lock: { path: "M3.5 6.5h7v5h-7zM5 6.5V4.6a2 2 0 0 1 4 0v1.9" },
+  free: { path: "M3.5 6.5h7v5h-7zM5 6.5V4a2 2 0 0 1 3.8-.8" },
+  mail: { path: "M2 3.5h10v7H2zM2 4l5 3.8L12 4" },
+  bolt: { path: "M8 1.5 3.5 8H7l-1 4.5L10.5 6H7z", fill: true },
+  stop: { path: "M4.6 1.8h4.8l2.8 2.8v4.8l-2.8 2.8H4.6L1.8 9.4V4.6zM5 5l4 4m0-4L5 9" },
+};
+
+/** An icon, as decoration: a text beside it says the same. */
+export function icon(name) {
+  const shape = ICONS[name] ?? ICONS.pending;
+  const svg = element("svg:svg", { viewBox: "0 0 14 14", class: `dp-icon dp-is-${name}`, "aria-hidden": "true" });
+  if (shape.ring !== undefined) {
+    svg.append(element("svg:circle", { cx: 7, cy: 7, r: 5, fill: "none", stroke: "currentColor", "stroke-width": 1.5, "stroke-dasharray": shape.ring || null }));
+  }
+  if (shape.disc) svg.append(element("svg:circle", { cx: 7, cy: 7, r: 6, fill: "currentColor" }));
+  if (shape.path) {
+    svg.append(
+      element("svg:path", {
+        d: shape.path,
+        fill: shape.fill ? (shape.disc ? "var(--dp-raised)" : "currentColor") : "none",
+        stroke: shape.disc ? "none" : "currentColor",
+        "stroke-width": shape.bold ? 2.2 : 1.4,
+        "stroke-linecap": "round",
+        "stroke-linejoin": "round",
+      }),
+    );
+  }
+  return svg;
+}
+
+/** A status with its shape and its word; `set` changes both. */
+export function statusMark() {
+  const word = element("span");
+  const node = element("span", { class: "dp-status" }, icon("pending"), word);
+  let shown = "";
+  return {
+    node,
+    set(status, failed = false) {
+      const text = failed ? "failed" : status;
+      if (text === shown) return;
+      shown = text;
+      node.className = `dp-status dp-status-${text}`;
+      node.firstChild.replaceWith(icon(text));
+      word.textContent = text;
+    },
+  };
+}
+
+/** Put a node where it belongs, if it is not there: a moved node would lose its focus and its scrolling. */
+function place(parent, node, before) {
+  if (node.parentNode !== parent || node.nextSibling !== before) parent.insertBefore(node, before);
+}
+
+/**
+ * A list that keeps the element of each id while it is shown.
+ * @param make called with an id; returns {node, set(item, id)}, perhaps with close().
+ * @returns update(ids, itemOf): shows these, in this order.
+ */
+export function keyedList(parent, make) {
+  const shown = new Map();
+  return function update(ids, itemOf) {
+    const wanted = new Set(ids);
+    for (const [id, one] of shown) {
+      if (wanted.has(id)) continue;
+      if (one.node.contains(document.activeElement)) parent.closest(".dp-panel")?.querySelector("h3")?.focus();
+      one.node.remove();
+      one.close?.();
+      shown.delete(id);
+    }
+    let before = null;
+    for (const id of [...ids].reverse()) {
+      if (!shown.has(id)) shown.set(id, make(id));
+      const one = shown.get(id);
+      one.set(itemOf(id), id);
+      place(parent, one.node, before);
+      before = one.node;
+    }
+  };
+}
+
+/** A labelled control. `control` gets the id its label points to. */
+export function labelled(text, control, props = {}) {
+  control.id ||= freshId("field");
+  return element("div", { class: "dp-field", ...props }, element("label", { for: control.id, text }), control);
+}
+
+/**
+ * A panel's frame.
+ * @param host {live, act(name, data)}.
+ * @returns {{node, body, head, heading, note, run, said, failed}}
+ *   note(text): a few words beside the heading;
+ *   run(button, name, data): do an action; the answer, or null if it failed; either way it is announced.
+ */
+export function frame(host, name, title) {
+  const heading = element("h3", { id: freshId(name), text: title, tabindex: -1 });
+  const note = element("span", { class: "dp-note" });
+  const head = element("header", {}, heading, note);
+  const body = element("div", { class: "dp-body" });
+  const said = element("p", { class: "dp-said", role: "status" });
+  const failed = element("p", { class: "dp-error", role: "alert" });
+  const node = element("section", { class: `dp-panel dp-${name}`, "aria-labelledby": heading.id }, head, body, said, failed);
+  const waiting = new Set();
+  host.onBusy((busy) => {
+    if (busy && waiting.size) said.textContent = `Kernel busy, queued: ${[...waiting].join(", ")}. It happens when the running cell ends.`;
+  });
+  async function run(button, action, data) {
+    if (button?.getAttribute("aria-disabled") === "true") return null;
+    const what = button ? button.getAttribute("aria-label") || button.textContent : action;
+    button?.setAttribute("aria-disabled", "true");
+    waiting.add(what);
+    said.textContent = "";
+    failed.textContent = "";
+    try {
+      const answer = await host.act(action, data);
+      if (answer?.said) said.textContent = visible(answer.said);
+      else said.textContent = "";
+      return answer;
+    } catch (error) {
+      said.textContent = "";
+      failed.textContent = visible(error.message);
+      return null;
+    } finally {
+      waiting.delete(what);
+      button?.removeAttribute("aria-disabled");
+    }
+  }
+  return {
+    node,
+    body,
+    head,
+    heading,
+    run,
+    note: (text) => setText(note, text),
+    said: (text) => setText(said, text),
+    failed: (text) => setText(failed, text),
+  };
+}
+
+/**
+ * Text from outside: what was sent of it, and a way to see the rest.
+ * @param panel from `frame`.
+ * @returns {{node, set(clipped, action, data)}} clipped: {text, length?} or null.
+ */
+export function valueView(panel, label) {
+  const shown = element("bdi", { class: "dp-value" });
+  const size = element("span", { class: "dp-quiet" });
+  const more = element("button", { type: "button", class: "dp-link", text: "show all" });
+  const node = element("span", { class: "dp-clipped" }, shown, size, more);
+  let clipped = null;
+  let ask = null;
+  let whole = null;
+  function draw() {
+    const text = whole ?? clipped?.text ?? "";
+    setText(shown, visible(text) + (whole === null && clipped?.length ? "…" : ""));
+    shown.classList.toggle("dp-tall", whole !== null);
+    if (whole !== null) {
+      shown.tabIndex = 0;
+      shown.setAttribute("role", "group");
+      shown.setAttribute("aria-label", label);
+    } else {
+      for (const name of ["tabindex", "role", "aria-label"]) shown.removeAttribute(name);
+    }
+    more.hidden = !clipped?.length;
+    setText(size, clipped?.length && whole === null ? ` ${clipped.length.toLocaleString("en")} characters ` : " ");
+    setText(more, whole === null ? "show all" : "show less");
+  }
+  more.addEventListener("click", async () => {
+    if (whole !== null) whole = null;
+    else whole = (await panel.run(more, ...ask))?.text ?? null;
+    draw();
+  });
+  more.setAttribute("aria-label", `show all of ${label}`);
+  return {
+    node,
+    set(next, action, data) {
+      ask = [action, data];
+      if (next?.text === clipped?.text && next?.length === clipped?.length) return;
+      clipped = next;
+      whole = null;
+      draw();
+    },
+  };
+}
+
+/**
+ * A question with two answers, in place of what asked it. Escape is the second one.
+ * @param question a text or nodes; @returns a promise of whether it was agreed to.
+ */
+export function confirmed(place, question, yes, no, danger = false) {
+  const before = document.activeElement;
+  return new Promise((resolve) => {
+    const text = element("div", { id: freshId("question") });
+    text.append(...(Array.isArray(question) ? question : [question]));
+    const agree = element("button", { type: "button", class: danger ? "dp-danger" : "dp-primary", text: yes });
+    const keep = element("button", { type: "button", text: no });
+    const node = element("div", { class: "dp-confirm", role: "group", "aria-labelledby": text.id }, text, element("div", { class: "dp-actions" }, agree, keep));
+    function end(answer) {
+      const hadFocus = node.contains(document.activeElement);
+      node.remove();
+      if (hadFocus && before?.isConnected) before.focus();
+      resolve(answer);
+    }
+    agree.addEventListener("click", () => end(true));
+    keep.addEventListener("click", () => end(false));
+    node.addEventListener("keydown", (event) => event.key === "Escape" && end(false));
+    place.replaceChildren(node);
+    keep.focus();
+  });
+}

@@ -1,0 +1,173 @@
+// The replay lens: what it shows and how it is put together. The picture (model.py) holds every moment of
+// an invocation; `state` says which moment and which part of it is looked at; `draw` brings the two onto
+// the page, at most once per frame. Nothing else writes to the page.
+
+import { calm, element, followTheme } from "./live.js";
+import { index, podToKill, span, statusAt, summaryAt } from "./moment.js";
+import { axis, points, rows, shownTraces } from "./layout.js";
+import { makeBoard } from "./lens-board.js";
+import { makeControls } from "./lens-controls.js";
+import { makeDetails } from "./lens-details.js";
+
+const STATUS_SIGNS = {
+  completed: "✓", running: "▸", suspended: "‖", "backing-off": "↻", paused: "■", pending: "…", scheduled: "◷", ready: "…",
+};
+
+/**
+ * Build a lens into an element.
+ * @param root an empty element.
+ * @param live from `connect` (live.js), or the same shape without a kernel (lens-page.js).
+ *   `live.actions`: whether there is a kernel to act.
+ * @returns {{changed(data), busy(yes), close()}}
+ */
+export function mountLens(root, live) {
+  const state = {
+    t: null, // the moment looked at; null: now, and following
+    collapsed: true,
+    zoom: 1,
+    pan: 0,
+    expanded: new Set(),
+    selected: null, // an entry's id
+    focus: { row: 0, column: 0 },
+    follow: true, // scroll along with what happens
+  };
+  let found = index(live.picture);
+  let stale = false;
+  let frame = 0;
+  let timer = 0;
+  let view = null;
+
+  const title = element("h3", { class: "lens-title" });
+  const status = element("span", { class: "lens-status" });
+  const summary = element("span", { class: "lens-summary" });
+  const killButton = element("button", { class: "dp-danger lens-kill", type: "button", onclick: kill });
+  const error = element("p", { class: "dp-error", role: "alert" });
+  const busyNote = element("p", { class: "dp-busy", role: "status" });
+  const spoken = element("p", { class: "dp-hidden", "aria-live": "polite" });
+  const header = element("header", { class: "lens-header" }, title, status, summary, killButton);
+
+  const say = { live, state, get found() { return found; }, get view() { return view; }, draw: schedule, select };
+  const board = makeBoard(say);
+  const controls = makeControls(say);
+  const details = makeDetails(say);
+  root.classList.add("dp", "lens");
+  root.setAttribute("role", "group");
+  root.replaceChildren(header, busyNote, error, board.element, controls.element, details.element, legend(), spoken);
+
+  function look() {
+    if (stale) {
+      found = index(live.picture);
+      stale = false;
+    }
+    const shown = rows(found.root, found.traces, state.expanded);
+    const [from, ended] = span(found);
+    const growing = ended === Infinity && live.running();
+    const until = Math.max(found.values.until, from + 1e-3);
+    const to = ended < Infinity ? Math.max(ended, from + 1e-3) : growing ? Math.max(live.now() - found.values.origin, until) : until;
+    const scale = axis(points(found, shownTraces(found.root, shown), from, to), state.collapsed);
+    return { shown, from, to, growing, scale, t: state.t ?? Infinity, moment: state.t ?? to };
+  }
+
+  function draw() {
+    frame = 0;
+    if (!found.root) return;
+    view = look();
+    const { root: trace } = found;
+    const name = statusAt(trace, view.t) ?? "not sent yet";
+    const line = summaryAt(found, view.t);
+    set(title, trace.target);
+    root.setAttribute("aria-label", `Replay lens: ${trace.target}`);
+    set(status, STATUS_SIGNS[name] ?? "·");
+    status.dataset.status = trace.failure && name === "completed" ? "failed" : name;
+    if (set(summary, line) && state.t === null) spoken.textContent = line;
+    drawKill();
+    board.draw();
+    controls.draw();
+    details.draw();
+    clearTimeout(timer);
+    if (view.growing && state.t === null) timer = setTimeout(schedule, pace(name));
+  }
+
+  function pace(name) {
+    if (document.hidden) return 2000;
+    if (calm()) return 1000;
+    return name === "running" ? 60 : 250;
+  }
+
+  function drawKill() {
+    const pod = live.actions() ? podToKill(found) : null;
+    killButton.hidden = !live.actions();
+    killButton.disabled = !pod;
+    killButton.dataset.pod = pod?.name ?? "";
+    set(killButton, pod ? `⚡ kill pod ${pod.name}` : "⚡ kill pod: none runs");
+    killButton.title = pod ? `SIGKILL: ${pod.label} ends at once. The invocation goes on, on another pod.` : "";
+  }
+
+  async function kill() {
+    error.textContent = "";
+    try {
+      await live.act("kill pod", { pod: killButton.dataset.pod });
+    } catch (problem) {
+      error.textContent = problem.message;
+    }
+  }
+
+  function select(id) {
+    state.selected = state.selected === id ? null : id;
+    schedule();
+  }
+
+  function schedule() {
+    frame ||= requestAnimationFrame(draw);
+  }
+
+  const stopTheme = followTheme(root);
+  const sizes = new ResizeObserver(schedule);
+  sizes.observe(root);
+  schedule();
+
+  return {
+    changed(data) {
+      stale = true;
+      details.changed(data);
+      schedule();
+    },
+    busy(yes) {
+      set(busyNote, yes ? "Kernel busy: queued. A cell is running; what you clicked happens when it ends." : "");
+    },
+    close() {
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+      sizes.disconnect();
+      stopTheme();
+      controls.close();
+      root.replaceChildren();
+    },
+  };
+}
+
+/** Set a text only if it is another one; returns whether it was. */
+function set(target, text) {
+  if (target.textContent === text) return false;
+  target.textContent = text;
+  return true;
+}
+
+function legend() {
+  const entries = [
+    ["executed", "executed now"],
+    ["replayed", "replayed from the journal"],
+    ["cut-off", "cut off: its pod went away"],
+    ["failed", "failed, to be tried again"],
+    ["wait", "suspended, awaiting"],
+    ["effect", "reached the outside world"],
+    ["effect repeated", "asked again, known by its key"],
+    ["cold", "cold start"],
+    ["stopped", "pod stopped"],
+    ["killed", "pod killed"],
+  ];
+  const items = entries.map(([sign, text]) =>
+    element("li", {}, element("i", { class: `lens-sign ${sign}`, "aria-hidden": "true" }), document.createTextNode(text)),
+  );
+  return element("ul", { class: "lens-legend", "aria-label": "Legend" }, ...items);
+}

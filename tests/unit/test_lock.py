@@ -1,0 +1,45 @@
+"""requirements.txt is the one lock: it pins what pyproject.toml asks for, and names no place."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LOCK = (ROOT / "requirements.txt").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.MULTILINE))
+
+
+def test_every_direct_dependency_is_locked_at_its_pin() -> None:
+    for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]:
+        name, _, version = line.partition("==")
+        assert name in PINS, f"{name} is not in requirements.txt: run `make lock`"
+        if version:
+            assert PINS[name] == version, f"{name} is pinned otherwise in pyproject.toml: run `make lock`"
+
+
+def test_what_the_code_imports_is_pinned_exactly() -> None:
+    assert [line for line in PROJECT["dependencies"] if "==" not in line] == []
+
+
+def test_the_lock_holds_pins_only() -> None:
+    lines = [line for line in LOCK.splitlines() if line and not line.lstrip().startswith("#")]
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.+]+( ; .+)?", line)] == []
+
+
+def test_the_server_version_is_pinned_in_one_place() -> None:
+    from playground.local.binary import SERVER_VERSION
+
+    pinned = re.compile(rf"(?<![\d.]){re.escape(SERVER_VERSION)}(?![\d.])")
+    places = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("playground", "tests", ".ci", "benchmarks")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in {".py", ".toml", ".cfg", ".sh", ".js", ""}
+        and path.is_file()
+        and pinned.search(path.read_text())
+    ]
+    assert places == ["playground/local/binary.py"]
