@@ -26,6 +26,8 @@ class Settings:
         retry_interval: seconds until the first retry of a failed attempt; doubles with each
             (Restate's default: 0.5).
         idle_window: seconds without an open attempt until a pod is stopped (Knative's default: 60).
+        gated: each pod serves one attempt at a time and asks the ledger before every frame, so that one
+            attempt can be killed at one point and no other with it (the crash atlas).
         pods: "fork" starts pods from a process that has the SDK imported; "spawn" starts each afresh.
     """
 
@@ -33,6 +35,7 @@ class Settings:
     retry_interval: float = 0.1
     idle_window: float = 2.0
     pods: str = "fork"
+    gated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ nothing.
     * InvocationFailed       the invocation ended with a terminal error
     * WaitTimeout            a wait ran out; says what it was waiting for
     * PodNotFound            no such pod runs now
+    * AtlasError             an atlas that cannot be made, or a point it does not have
     * RecordingError         a recording could not be read or written
     * PlaygroundClosed       the playground is closed
 """
@@ -90,6 +91,10 @@ class WaitTimeout(PlaygroundError, TimeoutError):
 
 class PodNotFound(PlaygroundError):
     """No such pod runs now."""
+
+
+class AtlasError(PlaygroundError):
+    """An atlas that cannot be made, or a point that it does not have."""
 
 
 class RecordingError(PlaygroundError):

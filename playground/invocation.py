@@ -166,7 +166,7 @@ class Invocation:
     def _waited(self, what: str) -> WaitTimeout:
         with self._playground.recording.lock:
             trace = self.trace
-            why, fix = _standing(trace)
+            why, fix = standing(trace)
             if trace.awakeables:
                 fix = f"pg.resolve({self.awakeables[0]!r}, value)"
         return WaitTimeout(what, why, fix)
@@ -177,7 +177,7 @@ class Invocation:
             return text.invocation_table(self.trace, recording.timeline)
 
 
-def _standing(trace: Trace) -> tuple[str, str]:
+def standing(trace: Trace) -> tuple[str, str]:
     """What an invocation is waiting for, and what can be done about it."""
     last = trace.attempts[-1] if trace.attempts else None
     if trace.status == "suspended" and last:

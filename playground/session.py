@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from playground import keyed
 from playground.backend import Backend, Settings
@@ -28,6 +28,8 @@ from playground.restate.ingress import NO_BODY, Ingress, encode
 from playground.restate.target import Target, parse_target
 
 if TYPE_CHECKING:
+    from playground.atlas import Atlas
+    from playground.atlas.lab import Drive
     from playground.views.panels.board import Board, Panels
 
 DIRECTORY_PREFIX = "durable-playground-"
@@ -47,11 +49,13 @@ class Playground:
         ledger: the outside world: what effects reached it, and how it misbehaves.
     """
 
-    def __init__(self, backend: Backend, engine: Engine, directory: Path, recording: Recording) -> None:
+    def __init__(
+        self, backend: Backend, engine: Engine, directory: Path, recording: Recording, settings: Settings
+    ) -> None:
         """Not for notebooks: use `Playground.open()`."""
         self.recording = recording
         self._backend, self._engine, self._directory = backend, engine, directory
-        self.settings = DEFAULTS
+        self.settings = settings
         self._closed = False
         self._owner = os.getpid()
 
@@ -91,20 +95,24 @@ class Playground:
         # Forking is safe only from a process without threads of the system's frameworks; macOS has them.
         pods = pods or os.environ.get("PLAYGROUND_PODS") or ("fork" if sys.platform == "linux" else "spawn")
         settings = Settings(inactivity_timeout, retry_interval, idle_window, pods)
+        _current = cls._launch(chosen, settings, data_dir)
+        _register_magic()
+        return _current
+
+    @classmethod
+    def _launch(cls, backend: str, settings: Settings, data_dir: str | os.PathLike[str] | None = None) -> Playground:
+        """Start a playground without making it the notebook's."""
         recording = Recording()
         directory = _directory(data_dir)
-        made = _backend(chosen, directory, data_dir is None, settings, recording)
+        made = _backend(backend, directory, data_dir is None, settings, recording)
         engine = Engine()
-        playground = cls(made, engine, directory, recording)
-        playground.settings = settings
+        playground = cls(made, engine, directory, recording, settings)
         try:
             engine.run(playground._start())
         except BaseException:
             engine.close()
             raise
         atexit.register(playground.close)
-        _current = playground
-        _register_magic()
         return playground
 
     async def _start(self) -> None:
@@ -282,6 +290,47 @@ class Playground:
                 + (f", and at {error.json_path} found something else." if error.path else "."),
                 "Sent all the same, the handler would fail on every retry. Correct the body.",
             )
+
+    def atlas(
+        self,
+        request: str,
+        body: Any = NO_BODY,
+        *,
+        target: Literal["pod", "server", "ledger"] = "pod",
+        drive: Drive | None = None,
+        depth: int = 1,
+        most: int = 400,
+        seed: int = 0,
+        concurrency: int = 8,
+    ) -> Atlas:
+        """Crash an invocation at every point of its journal, and see what comes of it each time.
+
+        The sweep runs in a playground of its own, with the services that are deployed here; every run has
+        keys of its own. Nothing of it is left in this playground.
+
+        Args:
+            request: the target to invoke: "Service/handler", "Object/key/handler".
+            body: what it gets.
+            target: what has the accident: "pod" (killed at every frame), "server" (the Restate server,
+                killed at every frame), or "ledger" (the outside world refuses, or loses its answer).
+            drive: does what the outside has to do in each run, for example click the link in the mail; it
+                is called with a `Run`. By default awakeables are resolved with null once suspended on.
+            depth: accidents per run, 1 or 2.
+            most: runs at the most; of more points, or pairs, so many are drawn by lot.
+            seed: of the lot.
+            concurrency: runs at a time.
+
+        Raises:
+            RequestError: the request cannot be sent.
+            AtlasError: the invocation does not complete even without an accident.
+        """
+        from playground.atlas.lab import Request
+        from playground.atlas.sweep import Sweep, parse_plan
+
+        self._check_open()
+        plan = parse_plan(target=target, depth=depth, most=most, seed=seed, concurrency=concurrency)
+        self._check_body(parse_target(request, self._deployer.offered()), body)
+        return Sweep(self, Request(request, body), plan, drive).run()
 
     # -- what is there --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ pod adds two headers that say which pod and attempt a request comes from, as tra
 | POST /{kind}, header idempotency-key | 200 {"id", "kind"}; 502 down; 503 refused; 504 answer lost; 409, 422 key |
 | GET /-/entries, GET /-/entries/last | {"entries": […]}, {"last": number of the latest} |
 | DELETE /-/entries | 204 |
+| POST /-/gate, /-/plans, /-/plans/{run}/release, …/forget | the crash atlas |
 | GET /-/faults, PUT /-/faults/{kind} | how kinds misbehave |
 """
 
@@ -20,6 +21,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import fields
 from typing import Any
 
+from playground.ledger.plans import Plans
 from playground.ledger.store import Conflict, Faults, Request, Store
 from playground.pod.emit import MAX_VALUE
 
@@ -41,6 +43,7 @@ class Ledger:
 
     def __init__(self, store: Store, tell: Tell) -> None:
         self._store, self._tell = store, tell
+        self._plans = Plans(tell)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI scope."""
@@ -62,7 +65,7 @@ class Ledger:
         if body is None:
             return 413, {"error": f"a body may have {MAX_BODY} bytes"}
         if path.startswith("/-/"):
-            return self._manage(method, path, body)
+            return await self._plan(path, body) or self._manage(method, path, body)
         kind = path.strip("/")
         if method != "POST" or not KIND.fullmatch(kind):
             return 404, {"error": "POST /{kind}, e.g. POST /email; a kind is lower-case letters, digits, - and _"}
@@ -89,16 +92,34 @@ class Ledger:
         store.begin(request)
         try:
             await asyncio.sleep(store.faults(request.kind).slow)
-            if store.take(request.kind, "fail"):
+            fault = self._plans.fault(request.pod, request.attempt, request.kind)
+            if fault == "fail" or store.take(request.kind, "fail"):
                 self._enter(store.enter(request, "refused"))
                 return 503, {"error": f"{request.kind}: temporarily out of order"}
             entry, answer = store.happen(request)
             self._enter(entry)
         finally:
             store.end(request)
-        if store.take(request.kind, "lose_answer"):
+        if fault == "lose_answer" or store.take(request.kind, "lose_answer"):
             return 504, {"error": f"{request.kind}: no answer in time"}
         return 200, answer
+
+    async def _plan(self, path: str, body: bytes) -> Answer | None:
+        """What the crash atlas asks (see `plans`); None if it is not for it."""
+        match path.split("/")[2:]:
+            case ["gate"]:
+                return 200, {"act": await self._plans.gate(json.loads(body))}
+            case ["plans"]:
+                told = json.loads(body)
+                await self._plans.register(told["run"], told["root"], told["accidents"])
+                return 204, None
+            case ["plans", run, "release"]:
+                self._plans.release(run)
+                return 204, None
+            case ["plans", run, "forget"]:
+                self._plans.forget(run)
+                return 204, None
+        return None
 
     def _manage(self, method: str, path: str, body: bytes) -> Answer:
         store = self._store

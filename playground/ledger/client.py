@@ -104,6 +104,18 @@ class LedgerClient:
         for kind in self._ask("GET", "faults"):
             self.misbehave(kind)
 
+    def plan(self, plan: dict[str, Any]) -> None:
+        """Plan accidents (see `playground.ledger.plans`); for the crash atlas."""
+        self._ask("POST", "plans", plan)
+
+    def release_plan(self, run: str) -> None:
+        """Let go of a frame that was held while the server was killed; for the crash atlas."""
+        self._ask("POST", f"plans/{run}/release")
+
+    def forget_plan(self, run: str) -> None:
+        """A planned run is over; for the crash atlas."""
+        self._ask("POST", f"plans/{run}/forget")
+
     def close(self) -> None:
         """Close connections."""
         self._client.close()

@@ -9,6 +9,7 @@ from playground.backend import Record, Settings, Started
 from playground.errors import DeployError
 from playground.local.activator import Activator
 from playground.local.binary import find_server
+from playground.local.exclusive import ExclusiveActivator
 from playground.local.outside import LedgerProcess
 from playground.local.processes import Processes
 from playground.local.server import RestateServer, check_directory
@@ -33,7 +34,7 @@ class LocalBackend:
         self._directory, self._settings, self._record = directory, settings, record
         self._processes = Processes(directory, remove=remove)
         self._server: RestateServer | None = None
-        self._activators: dict[str, Activator] = {}
+        self._activators: dict[str, Activator | ExclusiveActivator] = {}
         self._ledger = LedgerProcess(
             directory / "ledger.sqlite", processes=self._processes, settings=settings, record=record
         )
@@ -85,7 +86,8 @@ class LocalBackend:
 
     async def start_revision(self, service: str, revision: str, source: Path) -> Started:
         """Give the revision an address and start its first pod."""
-        activator = Activator(
+        kind = ExclusiveActivator if self._settings.gated else Activator
+        activator = kind(
             service,
             revision,
             source,

@@ -26,6 +26,7 @@ from playground.recording import Event
 NEEDED_DISK = 100 * 2**20
 """Bytes free below which a start is refused; a small playground writes about 5 MB."""
 START_TIMEOUT = 30.0
+MAX_RETRY_INTERVAL = "5s"
 MAX_RESTARTS = 5
 """So many deaths within `RESTART_WINDOW` seconds, and the server stays down."""
 RESTART_WINDOW = 30.0
@@ -152,8 +153,10 @@ class RestateServer:
             "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "64MiB",
             "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": f"{self._settings.inactivity_timeout * 1000:.0f}ms",
             "RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": interval,
-            "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": "5s",
+            "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": MAX_RETRY_INTERVAL,
         }
+        if self._settings.gated:  # one attempt per connection, and so per pod
+            ours["RESTATE_WORKER__INVOKER__HTTP2_STREAMS_PER_CONNECTION_LIMIT"] = "1"
         # Restate variables of the learner's shell would change what the lessons were verified with.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RESTATE_")}
         return {**inherited, **ours}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -17,11 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.utils import wrap_app
 from restate.server import install_shutdown_hook
 
 from playground.pod import outside
 from playground.pod.emit import emit
+from playground.pod.gate import Gate
 from playground.pod.source import Refused, discover, load_app
 from playground.pod.tap import Tap
 
@@ -61,13 +66,32 @@ async def _serve(source: Path, tapped: bool) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         install_shutdown_hook(asyncio.get_running_loop(), stop.set, number)
-    tap = Tap(app, emit if tapped else _untold)
-    await hypercorn_serve(tap, server_config(address()), shutdown_trigger=stop.wait, mode="asgi")  # type: ignore[arg-type]
+    gate = Gate(os.environ["LEDGER_URL"], os.environ["POD_NAME"]) if "POD_GATED" in os.environ else None
+    served: Any = Tap(app, emit, gate) if tapped else app
+    if gate is not None:
+        await serve_connection(served, int(os.environ["POD_FD"]))
+    else:
+        await hypercorn_serve(served, server_config(address()), shutdown_trigger=stop.wait, mode="asgi")
     return 0
 
 
-def _untold(events: Any) -> None:
-    emit([event for event in events if event["kind"].startswith("pod.")])
+async def serve_connection(app: Any, fd: int) -> None:
+    """Serve one connection that was accepted elsewhere, until it is closed."""
+    emit([_told("pod.ready")])
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=fd))
+    loop = asyncio.get_running_loop()
+    wrapped = wrap_app(app, wsgi_max_body_size=0, mode="asgi")
+    context = WorkerContext(None)
+    serving = loop.create_task(_to_the_end(TCPServer(wrapped, loop, server_config(""), context, {}, reader, writer)))
+    # Hypercorn keeps an idle connection's task for the keep-alive time, even if the peer has closed it.
+    while not (serving.done() or reader.at_eof() or reader.exception()):
+        await asyncio.sleep(0.1)
+    await context.terminated.set()
+    await serving
+
+
+async def _to_the_end(connection: TCPServer) -> None:
+    await connection
 
 
 def address() -> str:

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from playground.pod.emit import MAX_VALUE
+from playground.pod.gate import Gate, GatedStream
 from playground.pod.outside import ATTEMPT
 from playground.restate import protocol
 from playground.restate.protocol import Frame, FrameReader, Malformed, Message
@@ -32,11 +33,16 @@ Event = dict[str, Any]
 
 
 class Tap:
-    """Wraps a Restate ASGI app; calls `emit` with the events of each chunk that passes."""
+    """Wraps a Restate ASGI app; calls `emit` with the events of each chunk that passes.
 
-    def __init__(self, app: App, emit: Callable[[Iterable[Event]], None]) -> None:
+    Args:
+        gate: asked before each frame passes; None lets chunks pass as they come.
+    """
+
+    def __init__(self, app: App, emit: Callable[[Iterable[Event]], None], gate: Gate | None = None) -> None:
         self._app = app
         self._emit = emit
+        self._gate = gate
         self._attempts = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,22 +56,32 @@ class Tap:
             return
         attempt = AttemptTap(next(self._attempts), path[-2], path[-1])
         ATTEMPT.set(attempt.number)
+        if self._gate is not None:
+            await self._serve_gated(attempt, self._gate, scope, receive, send)
+            return
 
         async def tapped_receive() -> AsgiEvent:
             event = await receive()
             if event["type"] == "http.request" and event.get("body"):
-                self._emit(attempt.received(event["body"]))
+                self._emit(told for _, told in attempt.received(event["body"]))
             return event
 
         async def tapped_send(event: AsgiEvent) -> None:
             if event["type"] == "http.response.body" and event.get("body"):
-                self._emit(attempt.sent(event["body"]))
+                self._emit(told for _, told in attempt.sent(event["body"]))
             await send(event)
 
         try:
             await self._app(scope, tapped_receive, tapped_send)
         finally:
             self._emit([attempt.event("attempt.closed")])
+
+    async def _serve_gated(self, attempt: AttemptTap, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+        stream = GatedStream(gate, attempt.received, attempt.sent, self._emit)
+        try:
+            await self._app(scope, lambda: stream.receive(receive), lambda event: stream.send(event, send))
+        finally:
+            await stream.passes(attempt.event("attempt.closed"))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         # Answered here because the SDK knows no lifespan; it is when the pod is ready to accept.
@@ -94,13 +110,13 @@ class AttemptTap:
         """An event of this attempt, now."""
         return {"kind": kind, "at": time.time(), "attempt": self.number, **data}
 
-    def received(self, data: bytes) -> list[Event]:
-        """Bytes from Restate: the events of the frames completed by them."""
-        return [self._read(frame, self._from_restate, "in") for frame in self._in.feed(data)]
+    def received(self, data: bytes) -> list[tuple[Frame, Event]]:
+        """Bytes from Restate: the frames completed by them, each with its event."""
+        return [(frame, self._read(frame, self._from_restate, "in")) for frame in self._in.feed(data)]
 
-    def sent(self, data: bytes) -> list[Event]:
-        """Bytes from the handler: the events of the frames completed by them."""
-        return [self._read(frame, self._from_pod, "out") for frame in self._out.feed(data)]
+    def sent(self, data: bytes) -> list[tuple[Frame, Event]]:
+        """Bytes from the handler: the frames completed by them, each with its event."""
+        return [(frame, self._read(frame, self._from_pod, "out")) for frame in self._out.feed(data)]
 
     def _read(self, frame: Frame, tell: Callable[[int, Message], Event | None], direction: str) -> Event:
         try:

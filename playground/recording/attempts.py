@@ -41,7 +41,7 @@ def started(timeline: Timeline, at: float, data: Mapping[str, Any]) -> None:
         gone = last.phase if last else ""
         trace.attempts[-1].outcome = "killed" if gone == "killed" else "disconnected"
     trace.attempts.append(attempt)
-    timeline.open[pod, number] = attempt
+    timeline.open[pod, number] = timeline.attempts[pod, number] = attempt
     if pod in timeline.pods:
         timeline.pods[pod].open.add(number)
     trace.status, trace.status_at = "running", at
@@ -189,6 +189,15 @@ def _complete(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str
         _result(entry, data)
     mark.until = at
     return entry
+
+
+def running_at(attempt: Attempt, at: float) -> RowKey | None:
+    """The run whose function was running at a moment of an attempt; None if none was."""
+    for row, mark in reversed(attempt.marks.items()):
+        ended = mark.proposed_at or mark.until or attempt.ended_at
+        if attempt.trace.rows[row].type == "Run" and mark.how != "replayed" and mark.at <= at:
+            return row if ended is None or at <= ended else None
+    return None
 
 
 def _signal_type(signal: int | str) -> str:

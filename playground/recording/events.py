@@ -17,6 +17,8 @@ Everything that is ever shown is folded from events like these, and only from th
 | attempt.suspended, .awaiting | tap | pod, attempt, entries, signals |
 | attempt.failed | tap | pod, attempt, code, message, stacktrace, entry, name |
 | attempt.ended, .closed | tap | pod, attempt |
+| attempt.crashed, .held | gate | pod, attempt, invocation, boundary: [direction, frame type, entry] |
+| plan.hold | ledger | run |
 | frame.unknown | tap | pod, attempt, direction, type, size |
 | revision.deployed | backend | service, revision, deployment, services, source |
 | server.starting, .ready, .gone | backend | exit |

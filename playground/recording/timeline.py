@@ -49,6 +49,7 @@ class Timeline:
         forgotten: number of the latest effect that was cleared from the ledger.
         server: phase of the Restate server: starting, ready, gone.
         server_starts: how often it has become ready.
+        attempts: every attempt by (pod, its number on it); `open` those that run.
         changes: what each event touched, in order, so that a view can ask what is new since a position:
             ("trace", invocation), ("attempt", invocation, number), ("entry", invocation, row) (the entry
             or any mark of it), ("pod", name), ("effect", position in effects), ("state", service, key),
@@ -71,6 +72,8 @@ class Timeline:
         self.began_at: float | None = None
         self.latest_at = 0.0
         self.open: dict[tuple[str, int], Attempt] = {}
+        self.attempts: dict[tuple[str, int], Attempt] = {}
+        self._unplaced: list[int] = []
         for event in events:
             self.add(event)
 
@@ -86,6 +89,8 @@ class Timeline:
             if attempt is not None and (fold := attempts.FOLDS.get(event.kind)):
                 fold(self, attempt, event.at, data)
                 self.touch("attempt", attempt.trace.id, attempt.number)
+                if self._unplaced:
+                    self._place_effects(data.get("pod", ""), data.get("attempt", 0))
         elif scope == "pod":
             self._pod(what, event.at, data)
         elif scope == "effect":
@@ -98,9 +103,8 @@ class Timeline:
         return self.invocations.setdefault(invocation, Trace(invocation))
 
     def touch(self, *what: Any) -> None:
-        """Note in `changes` what an event touched."""
-        if not self.changes or self.changes[-1] != what:
-            self.changes.append(what)
+        """Note in `changes` what an event touched: each time anew, or a view that has seen the last would miss this."""
+        self.changes.append(what)
 
     def pod_ordinal(self, name: str) -> int:
         """A pod's ordinal within its service; 0 if the recording does not know it."""
@@ -210,32 +214,36 @@ class Timeline:
         self.touch("revision", name)
 
     def _effect(self, what: str, at: float, data: Mapping[str, Any]) -> None:
-        pod, number = data.get("pod", ""), data.get("attempt", 0)
-        attempt = self.open.get((pod, number))
-        invocation, row = "", None
-        if attempt is not None:
-            invocation = attempt.trace.id
-            for candidate, mark in reversed(attempt.marks.items()):
-                running = mark.how == "executed" and mark.until is None and mark.proposed_at is None
-                if running and attempt.trace.rows[candidate].type == "Run":
-                    row = candidate
-                    break
-        self.effects.append(
-            Effect(
-                number=data.get("number", len(self.effects) + 1),
-                kind=data.get("effect", ""),
-                at=at,
-                key=data.get("key", ""),
-                repeated=what == "repeated",
-                refused=what == "refused",
-                body=data.get("body", ""),
-                pod=pod,
-                attempt=number,
-                invocation=invocation,
-                row=row,
-            )
+        effect = Effect(
+            number=data.get("number", len(self.effects) + 1),
+            kind=data.get("effect", ""),
+            at=at,
+            key=data.get("key", ""),
+            repeated=what == "repeated",
+            refused=what == "refused",
+            body=data.get("body", ""),
+            pod=data.get("pod", ""),
+            attempt=data.get("attempt", 0),
         )
+        self.effects.append(effect)
         self.touch("effect", len(self.effects) - 1)
+        self._unplaced.append(len(self.effects) - 1)
+        self._place_effects(effect.pod, effect.attempt)
+
+    def _place_effects(self, pod: str, number: int) -> None:
+        """Find the runs that caused effects. Ledger and pod are heard separately, in either order."""
+        attempt = self.attempts.get((pod, number))
+        if attempt is None:
+            return
+        for position in self._unplaced[:]:
+            effect = self.effects[position]
+            if (effect.pod, effect.attempt) != (pod, number):
+                continue
+            effect.invocation = attempt.trace.id
+            effect.row = attempts.running_at(attempt, effect.at)
+            self.touch("effect", position)
+            if effect.row is not None or attempt.ended_at is not None:
+                self._unplaced.remove(position)
 
     def _cleared(self, _at: float, data: Mapping[str, Any]) -> None:
         self.forgotten = data.get("last", 0)

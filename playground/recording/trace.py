@@ -194,7 +194,7 @@ class Trace:
         return f"{self.target} {self.status}, {len(self.attempts)} attempts"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Effect:
     """A request that reached the outside world, and what became of it there, as the ledger saw it.
 

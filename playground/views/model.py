@@ -12,7 +12,7 @@ The tables:
 | attempts | invocation#number | pod, at, end, outcome, known, failure, waits (rows) |
 | entries | invocation/row | type, label, in, out, size, out_size, failure, callee, until, marks |
 | pods | name | label, n (ordinal), service, revision, phase, at, ready, gone |
-| effects | f and the position | n, kind, at, key, repeated, pod, trace, attempt, row |
+| effects | f and the position | n, kind, at, key, repeated, refused, body, pod, trace, attempt, row |
 
 A row is "e" and the entry's index, or "s" and the signal's number or name. `marks` is
 {attempt number: [how, at, until, proposed]}. What is empty is left out. Values are previews of at most
@@ -226,25 +226,23 @@ def _effects(timeline: Timeline, traces: Collection[str], positions: Iterable[in
     return {
         f"f{position}": _effect(timeline, effect)
         for position in positions
-        if (effect := timeline.effects[position]).invocation in traces
+        if position >= 0 and (effect := timeline.effects[position]).invocation in traces
     }
 
 
 def _effect(timeline: Timeline, effect: Effect) -> Item:
-    trace = timeline.invocations[effect.invocation]
-    number = next(
-        (a.number for a in reversed(trace.attempts) if a.pod == effect.pod and a.started_at <= effect.at), None
-    )
+    attempt = timeline.attempts.get((effect.pod, effect.attempt))
     return _some(
         n=effect.number,
         kind=_text(effect.kind),
         at=_time(timeline, effect.at),
         key=_text(effect.key),
         repeated=effect.repeated,
+        refused=effect.refused,
         body=_text(effect.body),
         pod=effect.pod,
         trace=effect.invocation,
-        attempt=number,
+        attempt=attempt.number if attempt else None,
         row=row_id(effect.row) if effect.row else None,
     )
 

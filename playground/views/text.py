@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playground.atlas.outcome import Outcome
 
 from playground.recording import Attempt, Effect, Entry, Pod, Timeline, Trace
 
@@ -132,6 +135,29 @@ def ledger_table(effects: Iterable[Effect], pods: Mapping[str, str]) -> str:
     if not rows:
         return "The outside world: nothing has happened"
     return table(["kind", "what", "from", "key", "body"], rows, "The outside world")
+
+
+def atlas_table(request: str, target: str, outcomes: Sequence[Outcome]) -> str:
+    """Crash points × what came of them: result, state, and how often each effect happened."""
+    runs = plural(len(outcomes), "run")
+    what = {"pod": "a pod killed in each", "server": "the Restate server killed in each"}
+    title = f"Crash atlas of {clean(request)}: {runs}, {what.get(target, 'the outside world misbehaving in each')}"
+    kinds = sorted({kind for outcome in outcomes for kind in outcome.effects})
+    rows = []
+    before = ""
+    for outcome in outcomes:
+        invocation = outcome.points[0].invocation
+        name = ", then ".join(point.name for point in outcome.points)
+        state = f"differs ({len(outcome.state_diff)})" if outcome.state_diff else "right"
+        counts = [_times(outcome.effects.get(kind, 0), outcome.expected.get(kind, 0)) for kind in kinds]
+        rows.append([invocation if invocation != before else "", name, outcome.result, state, *counts])
+        before = invocation
+    return table(["invocation", "crashed", "result", "state", *kinds], rows, title)
+
+
+def _times(count: int, expected: int) -> str:
+    words = {0: "never", 1: "once", 2: "twice"}
+    return words.get(count, f"{count} times") + ("" if count == expected else " !")
 
 
 def services_table(service: str, revision: str, services: Iterable[Mapping[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from playground.views.panels.panel import Change, Data, Item, Panel, clip, plain
 if TYPE_CHECKING:
     from playground.session import Playground
 
-_ID = re.compile(r"sign_1[A-Za-z0-9_-]{20,100}")
+_ID = re.compile(r"sign_1[A-Za-z0-9_-]{8,120}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ class Board(LiveWidget):
     """
 
     _esm = esm("panels")
-    _css = css("panels.css")
+    _css = css("live.css", "panels.css")
     panels = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    keys = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    pinned = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(self, recording: Recording, panels: Sequence[Panel], playground: Playground | None = None) -> None:
         self._panels = {panel.name: panel for panel in panels}
@@ -50,7 +50,7 @@ class Board(LiveWidget):
         self._watched: dict[Key, Callable[[], None] | None] = {}
         keys = [key for panel in panels if isinstance(panel, StatePanel | QueuePanel) for key in panel.keys]
         self._watched.update(dict.fromkeys(keys[-WATCHED:]))
-        super().__init__(recording, panels=list(self._panels), keys=[item_id(*key) for key in dict.fromkeys(keys)])
+        super().__init__(recording, panels=list(self._panels), pinned=[item_id(*key) for key in dict.fromkeys(keys)])
 
     def picture(self, timeline: Timeline) -> Picture:
         """Every panel's items."""

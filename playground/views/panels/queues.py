@@ -13,7 +13,7 @@ from typing import Any
 
 from playground.recording import Timeline, Trace
 from playground.views import text
-from playground.views.panels.panel import Change, Item, Panel, offered, plain, split
+from playground.views.panels.panel import Change, Item, Panel, plain, split
 from playground.views.panels.state import Key, item_id
 
 WAITING = 40
@@ -41,8 +41,9 @@ class KeyQueue:
 def key_queues(timeline: Timeline, only: Collection[Key] | None = None) -> dict[Key, KeyQueue]:
     """The queue of every key (or of these) that an exclusive handler was called for, in that order."""
     exclusive = {
-        (name, handler["name"])
-        for name, service in offered(timeline).items()
+        (service["name"], handler["name"])
+        for revision in timeline.revisions.values()  # of all: what has begun on an older one holds its lock still
+        for service in revision.services
         for handler in service["handlers"]
         if service["type"] == "VIRTUAL_OBJECT" and handler.get("kind") != "SHARED"
     }

@@ -47,6 +47,8 @@ class StatePanel(Panel):
         for service, key in states:
             items[item_id(service, key)] = _item(service, key, timeline.states[service, key])
         if changes is None or any(change[0] in ("revision", "trace", "attempt") for change in changes):
+            if changes is not None:  # whatever an older revision offered and no newer one does
+                items.update({s["name"]: None for revision in timeline.revisions.values() for s in revision.services})
             items.update({name: {"keys": keys} for name, keys in _known_keys(timeline).items()})
         return items
 
@@ -82,8 +84,8 @@ class StatePanel(Panel):
 
 
 def item_id(service: str, key: str) -> str:
-    """What a key's state or queue is called in the page: never the same for two of them."""
-    return json.dumps([service, key])
+    """What a key's state or queue is called in the page: `JSON.stringify([service, key])`."""
+    return plain(json.dumps([service, key], ensure_ascii=False, separators=(",", ":")))
 
 
 def _item(service: str, key: str, values: dict[str, str]) -> Item:

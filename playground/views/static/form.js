@@ -20,6 +20,7 @@ export function fieldsOf(schema) {
   if (!properties.length || (root.additionalProperties ?? false) !== false) return null;
   const required = new Set(root.required ?? []);
   const fields = properties.map(([name, property]) => fieldOf(name, property, schema, required.has(name)));
+  fields.sort((a, b) => Number(b.required) - Number(a.required)); // Restate has sorted them by name
   return fields.every((field) => field.type === "json") ? null : { whole: false, fields };
 }
 

@@ -88,9 +88,9 @@ export function icon(name) {
   return svg;
 }
 
-/** A status with its shape and its word; `set` changes both. */
-export function statusMark() {
-  const word = element("span");
+/** A status with its shape and its word (for screen readers only, if hidden); `set` changes both. */
+export function statusMark({ hidden = false } = {}) {
+  const word = element("span", { class: hidden ? "dp-hidden" : null });
   const node = element("span", { class: "dp-status" }, icon("pending"), word);
   let shown = "";
   return {
@@ -129,9 +129,10 @@ export function keyedList(parent, make) {
     }
     let before = null;
     for (const id of [...ids].reverse()) {
-      if (!shown.has(id)) shown.set(id, make(id));
+      if (!shown.has(id)) shown.set(id, { item: undefined, ...make(id) });
       const one = shown.get(id);
-      one.set(itemOf(id), id);
+      const item = itemOf(id);
+      if (one.item !== item) one.set((one.item = item), id); // items are replaced, never changed
       place(parent, one.node, before);
       before = one.node;
     }
@@ -149,7 +150,8 @@ export function labelled(text, control, props = {}) {
  * @param host {live, act(name, data)}.
  * @returns {{node, body, head, heading, note, run, said, failed}}
  *   note(text): a few words beside the heading;
- *   run(button, name, data): do an action; the answer, or null if it failed; either way it is announced.
+ *   run(button, action, data, called): do an action; its answer, or null if it failed. Either way it is
+ *     announced. The button is not pressed again meanwhile; `called` says what it is called without one.
  */
 export function frame(host, name, title) {
   const heading = element("h3", { id: freshId(name), text: title, tabindex: -1 });
@@ -163,9 +165,9 @@ export function frame(host, name, title) {
   host.onBusy((busy) => {
     if (busy && waiting.size) said.textContent = `Kernel busy, queued: ${[...waiting].join(", ")}. It happens when the running cell ends.`;
   });
-  async function run(button, action, data) {
+  async function run(button, action, data, called) {
     if (button?.getAttribute("aria-disabled") === "true") return null;
-    const what = button ? button.getAttribute("aria-label") || button.textContent : action;
+    const what = called ?? (button.getAttribute("aria-label") || button.textContent);
     button?.setAttribute("aria-disabled", "true");
     waiting.add(what);
     said.textContent = "";

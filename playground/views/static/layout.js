@@ -4,14 +4,17 @@
 import { duration } from "./moment.js";
 
 const GRAIN = 0.002; // seconds: below this a gap is drawn true to scale, above it ever shorter
-const LEAST = 0.4; // units of every gap, so that one step can be told from the next
-const ROOM = 1.6; // units more after an attempt's start: the column of replayed marks goes there
+const LEAST = 0.5; // units of every gap, so that one step can be told from the next
+const LONG = 6; // units: what goes beyond counts a third
+const ROOM = 2.4; // units more after an attempt's start: the column of replayed marks goes there
 const MOST_POINTS = 2000;
 const FULL = 60; // units: a picture with fewer does not fill the width yet
 
 /** How wide a gap of `d` seconds is drawn, in units. */
 export function gapUnits(d) {
-  return d < 2e-5 ? 0 : LEAST + Math.log2(1 + d / GRAIN);
+  if (d < 2e-5) return 0;
+  const units = LEAST + Math.log2(1 + d / GRAIN);
+  return units <= LONG ? units : LONG + (units - LONG) / 3;
 }
 
 /**
@@ -87,12 +90,14 @@ function interpolate(xs, ys, x) {
  */
 export function ticks({ from, to, x, time, width, every = 90 }) {
   const found = [{ at: from, x: x(from), label: "0" }];
+  const told = (seconds, step) => (seconds < 1 ? duration(seconds) : seconds < 100 ? `${Number(seconds.toFixed(digits(step)))} s` : duration(seconds));
+  const digits = (step) => Math.max(0, Math.ceil(-Math.log10(step)));
   for (let wanted = x(from) + every; wanted < Math.min(width, x(to)); wanted += every) {
     if (wanted < 0) continue;
     const local = time(wanted + every / 4) - time(wanted - every / 4);
     const step = 10 ** Math.floor(Math.log10(Math.max(local, 1e-6)));
     const at = from + Math.round((time(wanted) - from) / step) * step;
-    if (x(at) - found.at(-1).x >= every * 0.6 && at <= to) found.push({ at, x: x(at), label: duration(at - from) });
+    if (x(at) - found.at(-1).x >= every * 0.6 && at <= to) found.push({ at, x: x(at), label: told(at - from, step) });
   }
   return found.filter((tick) => tick.x >= 0 && tick.x <= width);
 }

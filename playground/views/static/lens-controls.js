@@ -31,13 +31,12 @@ export function makeControls(lens) {
   const less = button("lens-zoom", "−", "Zoom out", () => zoomBy(1 / 1.6));
   const more = button("lens-zoom", "+", "Zoom in", () => zoomBy(1.6));
   const fit = button("lens-zoom", "fit", "Show the whole time", () => zoomBy(0));
-  const moment = element("span", { class: "lens-moment" });
-  const box = element(
-    "div", { class: "lens-controls", role: "toolbar", "aria-label": "Time" },
-    element("span", { class: "lens-controls-left" }, playButton, rate, back, forth),
+  const time = element(
+    "div", { class: "lens-controls", role: "group", "aria-label": "Time" },
+    element("span", { class: "lens-buttons" }, playButton, rate, back, forth, liveButton),
     scrubber,
-    element("span", { class: "lens-controls-right" }, moment, liveButton, collapse, less, more, fit),
   );
+  const scale = element("div", { class: "lens-buttons lens-scale", role: "group", "aria-label": "Time axis" }, collapse, less, more, fit);
 
   function button(name, text, label, onclick) {
     return element("button", { class: name, type: "button", text, onclick, "aria-label": label || null, title: label || null });
@@ -124,13 +123,13 @@ export function makeControls(lens) {
   }
 
   return {
-    element: box,
+    time,
+    scale,
     zoomBy,
     draw() {
       const { from, moment: t, growing } = lens.view;
       if (document.activeElement !== scrubber || playing || state.t === null) scrubber.value = Math.round(position() * STEPS);
       scrubber.setAttribute("aria-valuetext", state.t === null ? "now" : `${duration(t - from)} after the start`);
-      moment.textContent = state.t === null ? "" : duration(t - from);
       playButton.textContent = playing ? "❚❚" : "▶";
       playButton.setAttribute("aria-label", playing ? "Pause" : "Play");
       playButton.title = playing ? "Pause" : "Play";

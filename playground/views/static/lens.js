@@ -46,13 +46,14 @@ export function mountLens(root, live) {
   const spoken = element("p", { class: "dp-hidden", "aria-live": "polite" });
   const header = element("header", { class: "lens-header" }, title, status, summary, killButton);
 
-  const say = { live, state, get found() { return found; }, get view() { return view; }, draw: schedule, select };
+  const say = { live, state, get found() { return found; }, get view() { return view; }, draw: schedule, select, zoomBy };
   const board = makeBoard(say);
   const controls = makeControls(say);
   const details = makeDetails(say);
   root.classList.add("dp", "lens");
   root.setAttribute("role", "group");
-  root.replaceChildren(header, busyNote, error, board.element, controls.element, details.element, legend(), spoken);
+  const foot = element("footer", { class: "lens-foot" }, legend(), controls.scale);
+  root.replaceChildren(header, busyNote, error, board.element, controls.time, details.element, foot, spoken);
 
   function look() {
     if (stale) {
@@ -112,6 +113,10 @@ export function mountLens(root, live) {
     }
   }
 
+  function zoomBy(factor, around) {
+    controls.zoomBy(factor, around);
+  }
+
   function select(id) {
     state.selected = state.selected === id ? null : id;
     schedule();
@@ -157,14 +162,14 @@ function legend() {
   const entries = [
     ["executed", "executed now"],
     ["replayed", "replayed from the journal"],
-    ["cut-off", "cut off: its pod went away"],
+    ["cut-off", "cut off: its pod was killed"],
     ["failed", "failed, to be tried again"],
     ["wait", "suspended, awaiting"],
     ["effect", "reached the outside world"],
-    ["effect repeated", "asked again, known by its key"],
+    ["effect repeated", "asked again: known by its key"],
+    ["effect refused", "refused: nothing happened"],
     ["cold", "cold start"],
     ["stopped", "pod stopped"],
-    ["killed", "pod killed"],
   ];
   const items = entries.map(([sign, text]) =>
     element("li", {}, element("i", { class: `lens-sign ${sign}`, "aria-hidden": "true" }), document.createTextNode(text)),

@@ -162,8 +162,8 @@ export function outside(found, t) {
   for (const effect of found.effects) {
     if (effect.at > t) break;
     const name = found.traces.get(effect.trace)?.byRow.get(effect.row)?.label || effect.kind || "an effect";
-    const counts = seen.get(name) ?? { happened: 0, repeated: 0 };
-    counts[effect.repeated ? "repeated" : "happened"] += 1;
+    const counts = seen.get(name) ?? { happened: 0, repeated: 0, refused: 0 };
+    counts[effectWord(effect)] += 1;
     seen.set(name, counts);
   }
   const named = [...seen].sort((a, b) => b[1].happened - a[1].happened).slice(0, 2);
@@ -171,6 +171,11 @@ export function outside(found, t) {
     const again = repeated ? `, ${repeated} more known by the key` : "";
     return `“${name}” reached the outside world ${times(happened)}${again}`;
   });
+}
+
+/** What became of a request to the outside world: "happened", "repeated" (known by its key) or "refused". */
+export function effectWord(effect) {
+  return effect.repeated ? "repeated" : effect.refused ? "refused" : "happened";
 }
 
 /** What an attempt did: "2 replayed, 1 executed, suspended". */
@@ -200,12 +205,12 @@ export function cellText(entry, attempt, t) {
     awaited: "awaited",
   };
   const during = entry.effects.filter((effect) => effect.attempt === attempt.number && effect.at <= t);
-  const happened = during.filter((effect) => !effect.repeated).length;
-  const repeated = during.length - happened;
+  const count = (word) => during.filter((effect) => effectWord(effect) === word).length;
   return [
     `${where}: ${words[mark.how]}`,
-    happened ? `reached the outside world ${times(happened)}` : "",
-    repeated ? `${plural(repeated, "repeated request")} known by the key` : "",
+    count("happened") ? `reached the outside world ${times(count("happened"))}` : "",
+    count("repeated") ? `${plural(count("repeated"), "request")} known by the key` : "",
+    count("refused") ? `${plural(count("refused"), "request")} refused` : "",
   ].filter(Boolean).join(", ");
 }
 

@@ -43,7 +43,7 @@ function podCard(panel, host, name) {
   const count = element("summary");
   const log = element("pre", { class: "dp-log", tabindex: 0 });
   const all = element("button", { type: "button", class: "dp-link", text: "show all" });
-  const tail = element("details", {}, count, log, all);
+  const tail = element("details", { open: true }, count, log, all);
   all.addEventListener("click", async () => {
     const whole = await panel.run(all, "pods.whole", { pod: name });
     if (whole) log.textContent = visible(whole.text);
@@ -61,12 +61,14 @@ function podCard(panel, host, name) {
   }
 
   function set(next) {
+    if (!next.alive && (!item || item.alive)) tail.open = false;
     const grown = !item || item.logCount !== next.logCount;
     item = next;
     setText(label, line(item.label));
     setText(revision, line(`${item.revision} · ${name}`));
     phase.set(item.phase);
     node.classList.toggle("dp-gone", !item.alive);
+    if (!item.alive && kill.contains(document.activeElement)) panel.heading.focus();
     kill.hidden = !item.alive || !host.live;
     kill.setAttribute("aria-label", `Kill pod ${line(item.label)}`);
     const open = item.open.map((target) => element("li", {}, icon("running"), element("bdi", { text: line(target) })));

@@ -55,7 +55,7 @@ function keyCard() {
 
   function chip(one) {
     if (!chips.has(one.id)) {
-      const status = statusMark();
+      const status = statusMark({ hidden: true });
       const text = element("bdi");
       chips.set(one.id, { node: element("li", { class: "dp-chip", title: one.id }, status.node, text, element("span", { class: "dp-code dp-quiet", text: one.id.slice(-4) })), status, text });
     }

@@ -1,0 +1,141 @@
+"""Crash points: every frame boundary of a clean run, in every invocation it caused.
+
+A point is told by the role of the invocation ("0" the root, "0.1" the callee of its command 1), the
+boundary before a frame (see `playground.pod.gate`), and the how-manieth such boundary of that
+invocation it is: an invocation that was suspended has a second Start, and a second everything that is
+replayed. That names the same place in every run that goes the same way, whatever the timing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from playground.pod.gate import Boundary, boundary
+from playground.recording import Event, Timeline, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One place for an accident.
+
+    Attributes:
+        act: "kill" a pod or the "server"; or what the outside world does: "fail", "lose_answer".
+        role: which invocation of the run; "" for an accident of the outside world.
+        where: the boundary, or ("effect", kind, None).
+        nth: the how-manieth of its kind, from 1.
+        invocation: the invocation's target, for the reader.
+        name: the place in words.
+    """
+
+    act: str
+    role: str
+    where: Boundary
+    nth: int
+    invocation: str
+    name: str
+
+    @property
+    def accident(self) -> dict[str, Any]:
+        """The point as a plan for the ledger (see `playground.ledger.plans`)."""
+        if self.where[0] == "effect":
+            return {"act": self.act, "effect": self.where[1], "nth": self.nth}
+        return {"act": self.act, "role": self.role, "boundary": list(self.where), "nth": self.nth}
+
+    def __str__(self) -> str:
+        return f"{self.invocation}: {self.name}"
+
+
+def roles(timeline: Timeline, root: str) -> dict[str, str]:
+    """The role of every invocation that a root caused: invocation id -> role."""
+    found = {root: "0"}
+    waiting = [root]
+    while waiting:
+        trace = timeline.invocations.get(waiting.pop())
+        for entry in trace.entries if trace else ():
+            if entry.callee and entry.callee not in found and trace is not None:
+                found[entry.callee] = f"{found[trace.id]}.{entry.row[1]}"
+                waiting.append(entry.callee)
+    return found
+
+
+def frame_points(events: Iterable[Event], timeline: Timeline, root: str, act: str) -> list[Point]:
+    """Every frame boundary of a recorded run, in the order in which they were passed.
+
+    Args:
+        events: the recording of a clean run.
+        timeline: folded from it.
+        root: the run's invocation id.
+        act: what is to happen there: "kill" or "server".
+    """
+    role_of = roles(timeline, root)
+    attempts: dict[tuple[str, int], str] = {}
+    counts: Counter[tuple[str, Boundary]] = Counter()
+    points = []
+    for event in events:
+        if event.kind == "attempt.started":
+            attempts[event.data["pod"], event.data["attempt"]] = event.data["invocation"]
+        invocation = attempts.get((event.data.get("pod", ""), event.data.get("attempt", 0)), "")
+        where = boundary({**event.data, "kind": event.kind})
+        if where is None or invocation not in role_of:
+            continue
+        role = role_of[invocation]
+        counts[role, where] += 1
+        trace = timeline.invocations[invocation]
+        name = _name(event.kind, event.data, where, counts[role, where], trace)
+        points.append(Point(act, role, where, counts[role, where], trace.target, name))
+    return points
+
+
+def effect_points(timeline: Timeline, root: str) -> list[Point]:
+    """Every effect of a recorded run, once refused and once with its answer lost."""
+    role_of = roles(timeline, root)
+    counts: Counter[str] = Counter()
+    points = []
+    for effect in timeline.effects:
+        if effect.invocation not in role_of:
+            continue
+        counts[effect.kind] += 1
+        nth = counts[effect.kind]
+        which = f"{effect.kind} {nth}" if nth > 1 else effect.kind
+        for act, name in (("fail", "is refused"), ("lose_answer", "happens, its answer is lost")):
+            where = ("effect", effect.kind, None)
+            target = timeline.invocations[effect.invocation].target
+            points.append(Point(act, "", where, nth, target, f"{which} {name}"))
+    return points
+
+
+def _name(kind: str, data: Mapping[str, Any], where: Boundary, nth: int, trace: Trace) -> str:
+    direction, frame, entry = where
+    row = trace.rows.get(("signal" if "signal" in data and "entry" not in data else "entry", entry))  # type: ignore[arg-type]
+    what = str(row) if row is not None else frame
+    again = f" ({nth})" if nth > 1 else ""
+    if kind == "entry.replayed":
+        if nth == 1 and frame == "Input":
+            return "before Input is read"
+        part = " (result)" if frame.endswith("completion") else " (id)" if frame.endswith("invocation id") else ""
+        return f"replaying {what}{part}{again}"
+    match direction, frame:
+        case "in", "Start":
+            return "before it starts" if nth == 1 else f"before it wakes up{again}"
+        case "out", "ProposeRunCompletion":
+            return f"after the effect of {what}, before its result is journaled"
+        case "in", "Run completion":
+            return f"after the result of {what} is journaled"
+        case "in", "Call invocation id":
+            return f"after {what} is journaled"
+        case "in", "Signal":
+            return f"when {what} is completed"
+        case "out", "Suspension":
+            return f"before it suspends{again}"
+        case "out", "Error":
+            return f"before it reports an error{again}"
+        case "out", "End":
+            return "before it says it is done"
+        case "end", _:
+            return f"after the attempt's last frame{again}"
+    if direction == "in":
+        return f"before the result of {what} arrives{again}"
+    return f"before {what} is sent{again}"

@@ -1,0 +1,75 @@
+"""A sweep's progress: a bar in a notebook, a bar on a terminal, nothing where nobody looks.
+
+It shows the same text in every run, so that a notebook's committed output stays as it is.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+
+class Progress:
+    """A progress bar for the time of a `with` block.
+
+    Args:
+        target: what is being crashed.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._step: Any = None
+        self._end: Any = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def begin(self, total: int) -> None:
+        """Show the bar."""
+        if "IPython" in sys.modules:
+            from IPython.core.getipython import get_ipython
+
+            if getattr(get_ipython(), "kernel", None) is not None:
+                self._in_notebook(total)
+                return
+        if sys.stderr.isatty():
+            self._on_terminal(total)
+
+    def step(self) -> None:
+        """One more run is done."""
+        if self._step is not None:
+            self._step()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._end is not None:
+            self._end()
+
+    def _in_notebook(self, total: int) -> None:
+        import ipywidgets
+        from IPython.display import display
+
+        class Bar(ipywidgets.IntProgress):  # type: ignore[misc]
+            """A bar whose text form does not tell how far it has come."""
+
+            def __repr__(self) -> str:
+                return "a progress bar"
+
+        bar = Bar(max=total, description="crashing")
+        display(bar)  # type: ignore[no-untyped-call]
+
+        def step() -> None:
+            bar.value += 1
+
+        self._step, self._end = step, bar.close
+
+    def _on_terminal(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        bar = Bar(console=Console(stderr=True), transient=True)
+        task = bar.add_task(f"crashing {self._target}", total=total)
+        bar.start()
+        self._step, self._end = lambda: bar.advance(task), bar.stop

@@ -1,0 +1,151 @@
+"""The gate: a pod that asks before every frame whether it is to die there.
+
+This is how the crash atlas kills a pod at one exact point. The plan is held outside, by the ledger
+(`playground.ledger.plans`), and is used up there, so the next pod that comes to the same point passes it.
+User code is not touched, and a pod without a gate has none of this.
+
+A *boundary* is the place before a frame passes: its direction, its type, and the entry it belongs to. The
+end of a stream is the boundary after the last frame.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import httpx
+
+from playground.pod.emit import emit
+from playground.restate.protocol import Frame
+
+Boundary = tuple[str, str, int | str | None]
+"""(direction: "in", "out" or "end"; frame type; command index or signal it belongs to)."""
+
+AsgiEvent = MutableMapping[str, Any]
+Event = dict[str, Any]
+
+_BOUNDARIES = {
+    "attempt.started": ("in", "Start"),
+    "entry.stored": ("in", "CommandAck"),
+    "attempt.suspended": ("out", "Suspension"),
+    "attempt.awaiting": ("out", "AwaitingOn"),
+    "attempt.failed": ("out", "Error"),
+    "attempt.ended": ("out", "End"),
+    "attempt.closed": ("end", "Stream"),
+}
+_DIRECTIONS = {"entry.replayed": "in", "entry.completed": "in", "entry.executed": "out", "entry.proposed": "out"}
+
+
+def boundary(event: Mapping[str, Any]) -> Boundary | None:
+    """The boundary before the frame that an event tells of; None if it tells of none.
+
+    Args:
+        event: a tap's event in its flat form, or an Event's data with its kind.
+    """
+    kind = event["kind"]
+    if kind in _BOUNDARIES:
+        return (*_BOUNDARIES[kind], None)
+    if kind in _DIRECTIONS:
+        entry = event["signal"] if event.get("signal") is not None and "entry" not in event else event.get("entry")
+        return _DIRECTIONS[kind], event.get("type", "?"), entry
+    if kind == "frame.unknown":
+        return event.get("direction", "?"), event.get("type", "?"), None
+    return None
+
+
+class Gate:
+    """Asks the plan's holder about every boundary.
+
+    Args:
+        url: the ledger's base URL.
+        pod: this pod's name.
+    """
+
+    def __init__(self, url: str, pod: str) -> None:
+        self._url, self._pod = f"{url}/-/gate", pod
+        self._client = httpx.AsyncClient(trust_env=False, timeout=30)
+
+    async def ask(self, invocation: str, event: Event) -> None:
+        """Return if the frame may pass; end the process, as a crash would, if it is to die here."""
+        where = boundary(event)
+        report = {
+            "pod": self._pod,
+            "attempt": event["attempt"],
+            "invocation": invocation,
+            "boundary": where,
+            "callee": event.get("callee"),
+        }
+        try:
+            act = (await self._client.post(self._url, json=report)).json()["act"]
+        except (httpx.HTTPError, ValueError, KeyError):
+            return  # nobody plans a crash
+        if act in ("kill", "held"):
+            told = "attempt.crashed" if act == "kill" else "attempt.held"
+            emit(
+                [
+                    {
+                        "kind": told,
+                        "at": time.time(),
+                        "attempt": event["attempt"],
+                        "invocation": invocation,
+                        "boundary": where,
+                    }
+                ]
+            )
+        if act == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class GatedStream:
+    """Lets an attempt's frames pass one at a time, each after the gate was asked.
+
+    Args:
+        read_in, read_out: turn bytes into (frame, event) pairs, per direction.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        read_in: Callable[[bytes], list[tuple[Frame, Event]]],
+        read_out: Callable[[bytes], list[tuple[Frame, Event]]],
+        tell: Callable[[list[Event]], None],
+    ) -> None:
+        self._gate, self._read_in, self._read_out, self._tell = gate, read_in, read_out, tell
+        self._arrived: deque[tuple[Frame, Event]] = deque()
+        self._closing: AsgiEvent | None = None
+        self._invocation = ""
+
+    async def receive(self, receive: Callable[[], Awaitable[AsgiEvent]]) -> AsgiEvent:
+        """The next frame from Restate, as an ASGI event of its own."""
+        while not self._arrived:
+            if self._closing is not None:
+                closing, self._closing = self._closing, None
+                return closing
+            event = await receive()
+            if event["type"] != "http.request":
+                return event
+            self._arrived += self._read_in(event.get("body", b""))
+            if not event.get("more_body"):
+                self._closing = {"type": "http.request", "body": b"", "more_body": False}
+        frame, event = self._arrived.popleft()
+        await self.passes(event)
+        return {"type": "http.request", "body": frame.raw, "more_body": True}
+
+    async def send(self, event: AsgiEvent, send: Callable[[AsgiEvent], Awaitable[None]]) -> None:
+        """Frames from the handler, one ASGI event each."""
+        if event["type"] != "http.response.body" or not event.get("body"):
+            await send(event)
+            return
+        for frame, told in self._read_out(bytes(event["body"])):
+            await self.passes(told)
+            await send({"type": "http.response.body", "body": frame.raw, "more_body": True})
+
+    async def passes(self, event: Event) -> None:
+        """Ask about one boundary, then tell that it was passed."""
+        self._invocation = event.get("invocation", self._invocation)
+        await self._gate.ask(self._invocation, event)
+        self._tell([event])

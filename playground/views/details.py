@@ -1,0 +1,155 @@
+"""The details of one entry: whole values, service-protocol frames, its line of source.
+
+The lens asks for them when an entry is selected. The frames are the recording's own events of that
+entry, in every attempt, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from playground.errors import RecordingError
+from playground.recording import Entry, Event, Recording, Timeline, Trace
+from playground.recording.timeline import awakeable_id
+from playground.views.model import row_id
+from playground.views.source import locate
+
+if TYPE_CHECKING:
+    from playground.session import Playground
+
+MOST_SAID = 300
+
+
+def details(recording: Recording, invocation: str, row: str) -> dict[str, Any] | None:
+    """All that is known of an entry, JSON-able; None if there is no such entry.
+
+    Args:
+        row: the entry's row as the model names it: "e0", "s17".
+    """
+    with recording.lock:
+        timeline = recording.timeline
+        trace = timeline.invocations.get(invocation)
+        entry = next((e for e in trace.entries if row_id(e.row) == row), None) if trace else None
+        if trace is None or entry is None:
+            return None
+        frames = _frames(recording.events, trace)
+        return _details(timeline, trace, entry, frames.get(row, []))
+
+
+def all_details(recording: Recording, traces: Iterable[Trace]) -> dict[str, dict[str, Any]]:
+    """The details of every entry of these invocations, by the model's entry id."""
+    found = {}
+    with recording.lock:
+        events = recording.events
+        for trace in traces:
+            frames = _frames(events, trace)
+            for entry in trace.entries:
+                row = row_id(entry.row)
+                found[f"{trace.id}/{row}"] = _details(recording.timeline, trace, entry, frames.get(row, []))
+    return found
+
+
+def _details(timeline: Timeline, trace: Trace, entry: Entry, frames: list[dict[str, Any]]) -> dict[str, Any]:
+    told: dict[str, Any] = {"frames": frames}
+    if entry.value is not None:
+        told["in"] = _value(entry.value, entry.size)
+    if entry.result is not None:
+        told["out"] = _value(entry.result, entry.result_size)
+    if entry.type == "Awakeable" and trace.raw_id:
+        told["awakeable"] = awakeable_id(trace.raw_id, int(entry.row[1]))
+    if source := _source(timeline, trace, entry):
+        told["source"] = source
+    return told
+
+
+def _value(text: str, size: int) -> dict[str, Any]:
+    clean = text.encode("utf-8", "replace").decode("utf-8")
+    return {"text": clean, "size": size, "cut": len(text.encode("utf-8", "replace")) < size}
+
+
+def _source(timeline: Timeline, trace: Trace, entry: Entry) -> dict[str, Any] | None:
+    latest = next((attempt for attempt in reversed(trace.attempts) if entry.row in attempt.marks), None)
+    pod = timeline.pods.get(latest.pod) if latest else None
+    revision = timeline.revisions.get(pod.revision) if pod else None
+    place = locate(revision.source, trace.target, entry) if revision and revision.source else None
+    if revision is None or place is None:
+        return None
+    return {"revision": revision.name, "line": place.line, "first": place.first, "lines": list(place.lines)}
+
+
+def _frames(events: Iterable[Event], trace: Trace) -> dict[str, list[dict[str, Any]]]:
+    """By row: the frames that concern it."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    numbers: dict[tuple[str, int], int] = {}  # which of its attempts runs where now
+    begun = 0
+    for event in events:
+        data = event.data
+        if not event.kind.startswith(("attempt.", "entry.")):
+            continue
+        where = (data.get("pod", ""), data.get("attempt", 0))
+        if event.kind == "attempt.started":
+            numbers.pop(where, None)
+            if data.get("invocation") == trace.id:
+                begun += 1
+                numbers[where] = begun
+        elif number := numbers.get(where):
+            frame = _frame(event, number, trace)
+            for row in _rows(data):
+                found.setdefault(row, []).append(frame)
+    return found
+
+
+def _rows(data: Any) -> list[str]:
+    if data.get("entry") is not None:
+        return [f"e{data['entry']}"]
+    if data.get("signal") is not None:
+        return [f"s{data['signal']}"]
+    return [f"e{entry}" for entry in data.get("entries", ())] + [f"s{signal}" for signal in data.get("signals", ())]
+
+
+def _frame(event: Event, attempt: int, trace: Trace) -> dict[str, Any]:
+    """What one frame said, and whether it came from the server or from the pod."""
+    data = event.data
+    to_pod = event.kind in ("entry.replayed", "entry.completed")
+    name = str(data.get("type") or event.kind.partition(".")[2])
+    replayed = " (replayed)" if event.kind == "entry.replayed" else ""
+    said = ", ".join(f"{key}: {value}" for key, value in data.items() if key not in ("pod", "attempt", "type", "entry"))
+    frame = {
+        "at": round(event.at - (trace.sent_at or trace.attempts[0].started_at), 6),
+        "attempt": attempt,
+        "name": f"{'←' if to_pod else '→'} {name}{replayed}",
+        "says": said[:MOST_SAID].encode("utf-8", "replace").decode("utf-8"),
+    }
+    if "size" in data:
+        frame["size"] = data["size"]
+    return frame
+
+
+def whole_value(playground: Playground, invocation: str, row: str, side: str) -> str:
+    """A value an event carries only the beginning of, whole, from Restate's journal.
+
+    Args:
+        side: "in" or "out".
+
+    Raises:
+        RequestError: the server does not answer.
+        RecordingError: the journal does not hold it (any more).
+    """
+    entries = playground.invocation(invocation).journal
+    commands = [entry for entry in entries if entry["type"].startswith("Command")]
+    found = None
+    if row.startswith("e") and int(row[1:]) < len(commands):
+        found = commands[int(row[1:])]
+        if side == "out" and found["type"] != "Command: Output":
+            done = [entry for entry in entries if entry["type"].startswith("Notification")]
+            found = next((e for e in done if "completion" in e and e["completion"] == found.get("completion")), None)
+    elif row.startswith("s"):
+        found = next((entry for entry in entries if str(entry.get("signal")) == row[1:]), None)
+    if found is None or "value" not in found:
+        raise RecordingError(
+            "The whole value is not there.",
+            "Restate's server keeps a journal for a while after the end.",
+            "inv.journal",
+        )
+    return str(found["value"])

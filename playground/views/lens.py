@@ -1,0 +1,139 @@
+"""The replay lens as a notebook shows it: one object, three forms in one bundle.
+
+A live page shows the widget. What is saved holds a picture too, for GitHub and wherever else no kernel runs,
+and the text table, which is the same in every run that did the same: nbval compares it, a screen reader
+reads it, a terminal prints it.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Collection
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playground.errors import PlaygroundError
+from playground.recording import Recording, Timeline
+from playground.views import model, page, picture, text
+from playground.views.assets import css, esm
+from playground.views.details import details, whole_value
+from playground.views.live import Change, LiveWidget, Picture
+
+if TYPE_CHECKING:
+    from playground.session import Playground
+
+Bundle = tuple[dict[str, Any], dict[str, Any]]
+MOST_SHOWN = 5_000_000
+"""Characters of one value that are sent to the page when somebody asks for all of it."""
+
+
+class LensWidget(LiveWidget):
+    """The lens in a page.
+
+    Args:
+        recording: what is shown.
+        invocation: the invocation's id.
+        playground: what kills pods and reads whole values; without one, the lens only shows.
+    """
+
+    _esm = esm("lens-widget.js")
+    _css = css("live.css", "lens.css")
+
+    def __init__(self, recording: Recording, invocation: str, playground: Playground | None = None) -> None:
+        self._invocation, self._playground = invocation, playground
+        super().__init__(recording)
+
+    def picture(self, timeline: Timeline) -> Picture:
+        """The invocation and those it has called."""
+        return self._told(model.picture(timeline, self._invocation))
+
+    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Picture | None:
+        """The items that changes touch."""
+        found = model.delta(timeline, self._invocation, changes)
+        return self._told(found) if found else None
+
+    def _told(self, found: Picture) -> Picture:
+        found["values"]["open"] = self._playground is not None and self._playground.is_open
+        return found
+
+    def act(self, name: str, data: dict[str, Any]) -> Any:
+        """Kill a pod; give the details of an entry, or the whole of one of its values.
+
+        Raises:
+            PlaygroundError: it cannot be done; says why.
+        """
+        if name == "kill pod" and self._playground is not None:
+            return self._playground.kill_pod(str(data.get("pod"))).name
+        invocation, _, row = str(data.get("entry", "")).partition("/")
+        if name == "entry" and (found := details(self.recording, invocation, row)):
+            return found
+        if name == "value" and self._playground is not None:
+            value = whole_value(self._playground, invocation, row, str(data.get("side")))
+            return {"text": value[:MOST_SHOWN], "size": len(value.encode("utf-8", "replace"))}
+        raise PlaygroundError(f"There is nothing to {name} here.", "The recording holds no such thing.")
+
+
+class Lens:
+    """The replay lens of one invocation: every attempt, every pod, on one time axis.
+
+    As a cell's last value it is shown; it follows the invocation while a playground runs.
+
+    Args:
+        recording: what is shown: a playground's, or a loaded one.
+        invocation: the invocation's id.
+        playground: what runs it, if it does.
+
+    Raises:
+        RecordingError: the recording holds nothing about it.
+    """
+
+    def __init__(self, recording: Recording, invocation: str, playground: Playground | None = None) -> None:
+        recording.invocation(invocation)
+        self.recording, self.invocation = recording, invocation
+        self._playground = playground
+        self._widget: LensWidget | None = None
+
+    @property
+    def widget(self) -> LensWidget:
+        """The widget, made when it is first asked for."""
+        if self._widget is None:
+            self._widget = LensWidget(self.recording, self.invocation, self._playground)
+        return self._widget
+
+    def png(self) -> bytes:
+        """The picture of this moment."""
+        with self.recording.lock:
+            return picture.png(self.recording.timeline, self.invocation)
+
+    def export(self, path: str | PathLike[str]) -> Path:
+        """Write a page of its own with the lens and this run in it; returns the path.
+
+        Raises:
+            RecordingError: the file cannot be written.
+        """
+        return page.export(self.recording, self.invocation, path)
+
+    def __repr__(self) -> str:
+        with self.recording.lock:
+            return text.invocation_table(self.recording.invocation(self.invocation), self.recording.timeline)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        bundle: dict[str, Any] = {"text/plain": repr(self)}
+        if not _in_a_notebook():
+            return bundle, {}
+        bundle["image/png"] = base64.b64encode(self.png()).decode()
+        widget = self.widget._repr_mimebundle_()
+        if widget is not None:
+            bundle = {**widget[0], **bundle}
+        return bundle, {"image/png": {"width": picture.WIDTH}}
+
+
+def _in_a_notebook() -> bool:
+    """Whether somebody can show more than text: a Jupyter kernel runs this."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")  # type: ignore[no-untyped-call]

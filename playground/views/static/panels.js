@@ -1,0 +1,53 @@
+// A board of panels: one connection to the kernel, one table of items per panel (see panels/board.py).
+
+import { connect, element, followTheme } from "./live.js";
+import { awakeablesPanel } from "./panel-awakeables.js";
+import { invocationsPanel } from "./panel-invocations.js";
+import { podsPanel } from "./panel-pods.js";
+import { queuesPanel } from "./panel-queues.js";
+import { requestsPanel } from "./panel-requests.js";
+import { statePanel } from "./panel-state.js";
+
+const PANELS = {
+  requests: requestsPanel,
+  pods: podsPanel,
+  invocations: invocationsPanel,
+  awakeables: awakeablesPanel,
+  queue: queuesPanel,
+  state: statePanel,
+};
+
+function render({ model, el }) {
+  const names = model.get("panels").filter((name) => Object.hasOwn(PANELS, name));
+  const columns = [0, 1].map(() => element("div", { class: "dp-column" })).slice(0, names.length);
+  // JupyterLab's own keys, such as "d d" or the arrows, are not meant while somebody works in here.
+  const board = element("div", { class: "dp dp-board", role: "region", "aria-label": "Playground", "data-lm-suppress-shortcuts": "true" }, element("div", { class: "dp-columns" }, ...columns));
+  const listeners = [];
+  const wire = connect(model, {
+    onBusy: (busy) => listeners.forEach((listener) => listener(busy)),
+    onChange: (data) => names.forEach((name) => data.tables?.[name] && draw(name)),
+  });
+  const host = { live: wire.picture.values.live, act: wire.act, now: wire.now, onBusy: (listener) => listeners.push(listener), show };
+  const panels = Object.fromEntries(names.map((name) => [name, PANELS[name](host, model.get("pinned"))]));
+  names.forEach((name, index) => columns[index % columns.length].append(panels[name].node));
+
+  /** Show an invocation in the list, where there is one. */
+  function show(id) {
+    panels.invocations?.choose(id);
+  }
+
+  function draw(name) {
+    panels[name].draw(wire.picture.tables[name] ?? {});
+  }
+  names.forEach(draw);
+  el.append(board);
+  const unfollow = followTheme(board);
+  const clock = setInterval(() => names.forEach((name) => panels[name].tick?.()), 1000);
+  return () => {
+    clearInterval(clock);
+    unfollow();
+    wire.close();
+  };
+}
+
+export default { render };

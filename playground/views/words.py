@@ -1,0 +1,54 @@
+"""What the lens says in words, besides the text table: durations, and what the outside world saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from playground.views.live import Picture
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: "3.2 ms", "410 ms", "2.4 s", "38 s", "2 min 5 s". As in `static/moment.js`."""
+    s = max(0.0, seconds)
+    if s < 0.00995:
+        return f"{_trim(s * 1e3, 1)} ms"
+    if s < 0.9995:
+        return f"{round(s * 1e3)} ms"
+    if s < 9.995:
+        return f"{_trim(s, 2)} s"
+    if s < 99.95:
+        return f"{_trim(s, 1)} s"
+    minutes, rest = divmod(round(s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def times(count: int) -> str:
+    """ "never", "once", "twice", "3 times"."""
+    return ("never", "once", "twice")[count] if count < 3 else f"{count} times"
+
+
+def outside(picture: Picture) -> list[str]:
+    """What the outside world saw, step by step: "“send email” reached the outside world twice"."""
+    seen: dict[str, dict[str, int]] = {}
+    for effect in sorted(picture["tables"]["effects"].values(), key=lambda effect: float(effect["at"])):
+        entry = picture["tables"]["entries"].get(f"{effect['trace']}/{effect.get('row')}", {})
+        name = entry.get("label") or effect.get("kind") or "an effect"
+        counts = seen.setdefault(name, {"happened": 0, "repeated": 0, "refused": 0})
+        counts[effect_word(effect)] += 1
+    named = sorted(seen.items(), key=lambda item: -item[1]["happened"])[:2]
+    return [
+        f"“{name}” reached the outside world {times(counts['happened'])}"
+        + (f", {counts['repeated']} more known by the key" if counts["repeated"] else "")
+        for name, counts in named
+    ]
+
+
+def effect_word(effect: Mapping[str, Any]) -> str:
+    """What became of a request to the outside world: "happened", "repeated" or "refused"."""
+    return "repeated" if effect.get("repeated") else "refused" if effect.get("refused") else "happened"
+
+
+def _trim(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits else f"{value:.0f}"
