@@ -88,7 +88,6 @@ def lab_options() -> list[str]:
         f"--LabApp.default_url=/lab/tree/{START.relative_to(ROOT)}",
         "--LabApp.extension_manager=readonly",
         "--KernelManager.transport_encryption=auto",  # else every kernel warns that it has none
-        "--log-level=WARN",  # the address is printed all the same
     ]
     if os.geteuid() == 0:
         options.append("--ServerApp.allow_root=True")  # in a container; it still asks for the token

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playground.errors import InvocationFailed, PodNotFound, RecordingError, WaitTimeout
@@ -136,7 +138,7 @@ class Invocation:
         self._act("kill")
 
     def pause(self) -> None:
-        """Stop working on it, at the next entry, until it is resumed. The pod is left alone."""
+        """Make no further attempt until it is resumed; the step that runs now may end. The pod is left alone."""
         self._act("pause")
 
     def resume(self) -> None:
@@ -162,6 +164,17 @@ class Invocation:
             return told
 
         return self._playground._engine.run(act())
+
+    def export(self, path: str | PathLike[str]) -> Path:
+        """Write one self-contained page with the replay lens of this invocation; returns the path.
+
+        Raises:
+            RecordingError: the file cannot be written.
+        """
+        return self._playground.watch(self).export(path)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._playground.watch(self)._repr_mimebundle_()
 
     def _waited(self, what: str) -> WaitTimeout:
         with self._playground.recording.lock:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +30,7 @@ from playground.restate.target import Target, parse_target
 if TYPE_CHECKING:
     from playground.atlas import Atlas
     from playground.atlas.lab import Drive
+    from playground.views.lens import Lens
     from playground.views.panels.board import Board, Panels
 
 DIRECTORY_PREFIX = "durable-playground-"
@@ -301,7 +302,8 @@ class Playground:
         depth: int = 1,
         most: int = 400,
         seed: int = 0,
-        concurrency: int = 8,
+        keys: Iterable[str] = (),
+        concurrency: int = 10,
     ) -> Atlas:
         """Crash an invocation at every point of its journal, and see what comes of it each time.
 
@@ -318,6 +320,8 @@ class Playground:
             depth: accidents per run, 1 or 2.
             most: runs at the most; of more points, or pairs, so many are drawn by lot.
             seed: of the lot.
+            keys: strings in the body that every run needs afresh, besides the keys of the objects it
+                addresses; for example one that becomes an idempotency key.
             concurrency: runs at a time.
 
         Raises:
@@ -330,7 +334,7 @@ class Playground:
         self._check_open()
         plan = parse_plan(target=target, depth=depth, most=most, seed=seed, concurrency=concurrency)
         self._check_body(parse_target(request, self._deployer.offered()), body)
-        return Sweep(self, Request(request, body), plan, drive).run()
+        return Sweep(self, Request(request, body, frozenset(keys)), plan, drive).run()
 
     # -- what is there --------------------------------------------------------------------------------
 
@@ -412,6 +416,19 @@ class Playground:
         self._engine.run(read())
         read_queue = self.recording.timeline.queues[service, key]
         return Queue(self, service, key, read_queue.holder, list(read_queue.waiting))
+
+    def watch(self, invocation: Invocation | str) -> Lens:
+        """The replay lens of an invocation, live: shown as a cell's last value.
+
+        Args:
+            invocation: a handle, or an invocation id.
+
+        Raises:
+            RecordingError: nothing is recorded of it.
+        """
+        from playground.views.lens import Lens  # widgets are loaded by those who show them
+
+        return Lens(self.recording, invocation if isinstance(invocation, str) else invocation.id, self)
 
     @property
     def panel(self) -> Panels:

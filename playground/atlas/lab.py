@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 JOURNAL_MISMATCH = 570
 HOPELESS = 3
 """Attempts that fail with a journal mismatch before a run counts as stuck: the code will not change."""
+KEEPS_FAILING = 7
+"""Attempts that end with the very same error one after the other before a run counts as stuck."""
 QUIET = 1.0
 """Seconds without news after which a run with fewer invocations than the clean one counts as over."""
 
@@ -206,9 +208,16 @@ class Lab:
 
     def _hopeless(self, run: Run) -> str:
         for trace in self._traces(run.invocation.id):
-            failures = [a.failure for a in trace.attempts if a.failure and a.failure[0] == JOURNAL_MISMATCH]
-            if len(failures) >= HOPELESS or trace.status == "paused":
-                return f"{plain(trace.target)}: journal mismatch, on every retry" if failures else "paused"
+            if trace.status == "paused":
+                return f"{plain(trace.target)}: paused"
+            failures = [attempt.failure for attempt in trace.attempts if attempt.failure]
+            if not failures:
+                continue
+            code, message = failures[-1]
+            if code == JOURNAL_MISMATCH and len(failures) >= HOPELESS:
+                return f"{plain(trace.target)}: journal mismatch, on every retry"
+            if failures[-KEEPS_FAILING:].count(failures[-1]) == KEEPS_FAILING:
+                return f"{plain(trace.target)}: fails on every retry: {plain(message)}"
         return ""
 
     def _give_up(self, root: str) -> None:
@@ -239,7 +248,9 @@ class Lab:
             trace = lab.recording.timeline.invocations.get(effect.invocation)
             step = str(trace.rows[effect.row]) if trace and effect.row else ""
             steps[effect.kind, plain(trace.target) if trace else "", step] += 1
-        return Seen(value, failure, stuck, states, Counter(effect.kind for effect in effects), steps)
+        attempts = [attempt for trace in self._traces(run.invocation.id) for attempt in trace.attempts]
+        suspensions = sum(attempt.outcome == "suspended" for attempt in attempts)
+        return Seen(value, failure, stuck, states, Counter(e.kind for e in effects), suspensions, steps)
 
     def _happened(self, root: str, points: Iterable[Point]) -> bool:
         """Whether the recording shows every accident, at the very place it was planned for."""

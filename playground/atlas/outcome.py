@@ -22,6 +22,7 @@ class Seen:
         stuck: what it waits for, if it did not end.
         states: state of every object it addressed: "Service/key" -> {name: value}.
         effects: how often each kind of effect happened.
+        suspensions: how many attempts were suspended.
         steps: how often each effect happened, by the step that caused it: (kind, target, step) -> count.
     """
 
@@ -30,6 +31,7 @@ class Seen:
     stuck: str
     states: dict[str, Any]
     effects: Counter[str]
+    suspensions: int = 0
     steps: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
@@ -83,7 +85,15 @@ def reference(first: Seen, second: Seen) -> Seen:
     states = {
         key: mask(first.states[key], second.states.get(key)) if key in second.states else VARIES for key in first.states
     }
-    return Seen(mask(first.value, second.value), first.failure, first.stuck, states, first.effects, first.steps)
+    return Seen(
+        mask(first.value, second.value),
+        first.failure,
+        first.stuck,
+        states,
+        first.effects,
+        first.suspensions,
+        first.steps,
+    )
 
 
 def judge(expected: Seen, seen: Seen, points: tuple[Point, ...], invocation: str, *, crashed: bool) -> Outcome:

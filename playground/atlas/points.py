@@ -9,7 +9,7 @@ replayed. That names the same place in every run that goes the same way, whateve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ def roles(timeline: Timeline, root: str) -> dict[str, str]:
 
 
 def frame_points(events: Iterable[Event], timeline: Timeline, root: str, act: str) -> list[Point]:
-    """Every frame boundary of a recorded run, in the order in which they were passed.
+    """Every frame boundary of a recorded run: an invocation's in their order, a callee's after its call.
 
     Args:
         events: the recording of a clean run.
@@ -71,22 +71,32 @@ def frame_points(events: Iterable[Event], timeline: Timeline, root: str, act: st
         act: what is to happen there: "kill" or "server".
     """
     role_of = roles(timeline, root)
-    attempts: dict[tuple[str, int], str] = {}
+    streams: dict[tuple[str, int], str] = {}
     counts: Counter[tuple[str, Boundary]] = Counter()
-    points = []
+    points: dict[str, list[Point]] = {role: [] for role in role_of.values()}
     for event in events:
+        stream = (event.data.get("pod", ""), event.data.get("attempt", 0))
         if event.kind == "attempt.started":
-            attempts[event.data["pod"], event.data["attempt"]] = event.data["invocation"]
-        invocation = attempts.get((event.data.get("pod", ""), event.data.get("attempt", 0)), "")
+            streams[stream] = event.data["invocation"]
         where = boundary({**event.data, "kind": event.kind})
-        if where is None or invocation not in role_of:
+        role = role_of.get(streams.get(stream, ""))
+        if where is None or role is None:
             continue
-        role = role_of[invocation]
         counts[role, where] += 1
-        trace = timeline.invocations[invocation]
+        trace = timeline.invocations[streams[stream]]
         name = _name(event.kind, event.data, where, counts[role, where], trace)
-        points.append(Point(act, role, where, counts[role, where], trace.target, name))
-    return points
+        points[role].append(Point(act, role, where, counts[role, where], trace.target, name))
+    return list(_in_order(points, "0"))
+
+
+def _in_order(points: Mapping[str, list[Point]], role: str) -> Iterator[Point]:
+    """Two invocations run at the same time; their points get an order that is the same in every run."""
+    for point in points[role]:
+        yield point
+        direction, frame, entry = point.where
+        callee = f"{role}.{entry}"
+        if direction == "out" and frame in ("Call", "OneWayCall") and callee in points:
+            yield from _in_order(points, callee)
 
 
 def effect_points(timeline: Timeline, root: str) -> list[Point]:

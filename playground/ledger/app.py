@@ -8,7 +8,7 @@ pod adds two headers that say which pod and attempt a request comes from, as tra
 | POST /{kind}, header idempotency-key | 200 {"id", "kind"}; 502 down; 503 refused; 504 answer lost; 409, 422 key |
 | GET /-/entries, GET /-/entries/last | {"entries": […]}, {"last": number of the latest} |
 | DELETE /-/entries | 204 |
-| POST /-/gate, /-/plans, /-/plans/{run}/release, …/forget | the crash atlas |
+| POST /-/gate/{ask}, /-/plans, /-/plans/{run}/release, …/forget | the crash atlas |
 | GET /-/faults, PUT /-/faults/{kind} | how kinds misbehave |
 """
 
@@ -107,8 +107,8 @@ class Ledger:
     async def _plan(self, path: str, body: bytes) -> Answer | None:
         """What the crash atlas asks (see `plans`); None if it is not for it."""
         match path.split("/")[2:]:
-            case ["gate"]:
-                return 200, {"act": await self._plans.gate(json.loads(body))}
+            case ["gate", ask]:
+                return 200, {"answer": await self._gate(ask, json.loads(body))}
             case ["plans"]:
                 told = json.loads(body)
                 await self._plans.register(told["run"], told["root"], told["accidents"])
@@ -119,6 +119,19 @@ class Ledger:
             case ["plans", run, "forget"]:
                 self._plans.forget(run)
                 return 204, None
+        return None
+
+    async def _gate(self, ask: str, told: dict[str, Any]) -> Any:
+        plans = self._plans
+        match ask:
+            case "begin":
+                return await plans.begin(told["pod"], told["attempt"], told["invocation"])
+            case "callee":
+                await plans.callee(told["invocation"], told["entry"], told["callee"])
+            case "end":
+                plans.end(told["invocation"], told["passed"])
+            case "arrive":
+                return await plans.arrive(told["invocation"])
         return None
 
     def _manage(self, method: str, path: str, body: bytes) -> Answer:

@@ -1,13 +1,14 @@
 """Crash plans: which run of the atlas is to meet its accident where, and whether it has.
 
-A run is one invocation and all it causes. Gated pods report every boundary before they pass it (see
-`playground.pod.gate`). A report names an invocation; which run that belongs to, and in what role, is known
-for the root from its registration and for others from their caller's report that a callee's id has
-arrived. A role is "0" for the root, "0.1" for the callee of its command 1, and so on. A report that comes
-before that is known waits a moment.
+A run is one invocation and all it causes. Which run an invocation belongs to, and in what role, is known
+for the root from its registration, and for others from their caller, whose pod reports the id of each
+callee. A role is "0" for the root, "0.1" for the callee of its command 1, and so on. A pod that asks before
+that is known waits a moment.
 
-An accident is used up when it happens, here, outside of whatever it happens to. After one, the boundaries of
-the invocation it happened to are counted anew: its next attempt passes the first ones again.
+A gated pod asks once per attempt what is planned for its invocation, and counts boundaries itself (see
+`playground.pod.gate`). It asks again when it has come to the place: an accident is used up here, outside of
+whatever it happens to, so that it happens once. After one, the boundaries of its invocation are counted
+anew: the next attempt passes the first ones again.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-PATIENCE = 3.0
-"""Seconds a report waits to learn which run it belongs to."""
+PATIENCE = 1.0
+"""Seconds a pod waits, once, to learn which run its invocation belongs to."""
 HOLD = 30.0
 """Seconds a frame is held while the Restate server is being killed."""
 
@@ -30,7 +31,8 @@ class Run:
 
     name: str
     accidents: list[dict[str, Any]]
-    passed: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    effects: Counter[str] = field(default_factory=Counter)
+    passed: Counter[str] = field(default_factory=Counter)  # role -> times the next accident's place was passed
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -45,6 +47,7 @@ class Plans:
         self._tell = tell
         self._runs: dict[str, Run] = {}
         self._roles: dict[str, tuple[Run, str]] = {}  # invocation -> run, role
+        self._foreign: set[str] = set()  # invocations that belong to no run, e.g. sent by a handler's HTTP client
         self._on_pod: dict[tuple[str, int], str] = {}  # (pod, attempt) -> invocation
         self._learned = asyncio.Condition()
 
@@ -66,29 +69,38 @@ class Plans:
         for invocation in [i for i, (known, _) in self._roles.items() if known.name == run]:
             del self._roles[invocation]
 
-    async def gate(self, report: dict[str, Any]) -> str:
-        """Decide about a boundary: "go", "kill", or "held" if the server was killed meanwhile."""
-        invocation, where = report["invocation"], tuple(report["boundary"])
-        self._on_pod[report["pod"], report["attempt"]] = invocation
+    async def begin(self, pod: str, attempt: int, invocation: str) -> dict[str, Any] | None:
+        """An attempt begins: the accident planned for its invocation, with `nth` counted from here."""
+        self._on_pod[pod, attempt] = invocation
         found = await self._role(invocation)
         if found is None:
-            return "go"
+            return None
         run, role = found
-        if report.get("callee"):
-            await self._learn(report["callee"], run, f"{role}.{where[2]}")
-        run.passed[role, *where] += 1
-        accident = run.accidents[0] if run.accidents else None
-        if accident is None or accident["act"] not in ("kill", "server"):
+        accident = self._next(run, role)
+        return accident and {**accident, "nth": accident["nth"] - run.passed[role]}
+
+    async def callee(self, invocation: str, entry: int, callee: str) -> None:
+        """An invocation's command has a callee."""
+        if invocation in self._roles:
+            run, role = self._roles[invocation]
+            await self._learn(callee, run, f"{role}.{entry}")
+
+    def end(self, invocation: str, passed: int) -> None:
+        """An attempt has ended that passed the place of its accident so many times."""
+        if invocation in self._roles:
+            run, role = self._roles[invocation]
+            run.passed[role] += passed
+
+    async def arrive(self, invocation: str) -> str:
+        """An attempt has come to its accident: "kill", "held" (the server was killed meanwhile), or "go"."""
+        if invocation not in self._roles:
             return "go"
-        wanted = (accident["role"], *accident["boundary"])
-        if wanted != (role, *where) or run.passed[wanted] != accident["nth"]:
+        run, role = self._roles[invocation]
+        accident = self._next(run, role)
+        if accident is None:
             return "go"
         run.accidents.pop(0)
-        if accident["act"] == "server":
-            run.passed.clear()
-        else:
-            for passed in [passed for passed in run.passed if passed[0] == role]:
-                del run.passed[passed]
+        run.passed.clear()
         if accident["act"] == "kill":
             return "kill"
         run.released.clear()
@@ -111,12 +123,16 @@ class Plans:
         if found is None:
             return None
         run, _ = found
-        run.passed["effect", effect] += 1
+        run.effects[effect] += 1
         accident = run.accidents[0] if run.accidents else None
-        if accident is None or accident.get("effect") != effect or run.passed["effect", effect] != accident["nth"]:
+        if accident is None or accident.get("effect") != effect or run.effects[effect] != accident["nth"]:
             return None
         run.accidents.pop(0)
         return str(accident["act"])
+
+    def _next(self, run: Run, role: str) -> dict[str, Any] | None:
+        accident = run.accidents[0] if run.accidents else None
+        return accident if accident is not None and accident.get("role") == role else None
 
     async def _learn(self, invocation: str, run: Run, role: str) -> None:
         if invocation not in self._roles:
@@ -125,10 +141,10 @@ class Plans:
                 self._learned.notify_all()
 
     async def _role(self, invocation: str) -> tuple[Run, str] | None:
-        if invocation not in self._roles:
+        if invocation not in self._roles and invocation not in self._foreign:
             try:
                 async with asyncio.timeout(PATIENCE), self._learned:
                     await self._learned.wait_for(lambda: invocation in self._roles)
             except TimeoutError:
-                return None
+                self._foreign.add(invocation)
         return self._roles.get(invocation)

@@ -91,7 +91,7 @@ class LocalBackend:
             service,
             revision,
             source,
-            env={"LEDGER_URL": self.ledger_url},
+            env={"LEDGER_URL": self.ledger_url, "RESTATE_INGRESS_URL": self.ingress_url},
             processes=self._processes,
             settings=self._settings,
             record=self._record,
@@ -127,8 +127,8 @@ class LocalBackend:
 
     async def kill_server(self) -> None:
         """SIGKILL the Restate server; it is brought back on the same data."""
-        if self.server_pid is not None:
-            await self._processes.signal(self.server_pid, 9)
+        if self._server is not None:
+            await self._server.kill()
 
     async def close(self) -> None:
         """End every process of this playground."""

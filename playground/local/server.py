@@ -49,6 +49,7 @@ class RestateServer:
         self._ports: tuple[int, int, int] = (0, 0, 0)
         self._pid: int | None = None
         self._up = asyncio.Event()
+        self._was_up = False
         self._failed: StartError | None = None
         self._deaths: list[float] = []
         self._closing = False
@@ -94,6 +95,13 @@ class RestateServer:
                 raise self._failed
             await asyncio.sleep(0.02)
 
+    async def kill(self) -> None:
+        """SIGKILL it. A death that was asked for does not count as one too many."""
+        if self._pid is not None:
+            self._deaths.clear()
+            self._up.clear()
+            await self._processes.signal(self._pid, signal.SIGKILL)
+
     def close(self) -> None:
         """Do not bring it back any more."""
         self._closing = True
@@ -116,13 +124,15 @@ class RestateServer:
                         await self._processes.signal(self._pid, signal.SIGKILL)
                         return False
                     await asyncio.sleep(0.01)
+        self._was_up = True
         self._up.set()
         self._record(Event.now("server.ready"))
         return True
 
     def _exited(self, status: int) -> None:
-        was_up = self._up.is_set()
+        was_up = self._was_up
         self._pid = None
+        self._was_up = False
         self._up.clear()
         self._record(Event.now("server.gone", exit=status))
         if was_up and not self._closing:

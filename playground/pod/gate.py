@@ -1,7 +1,8 @@
-"""The gate: a pod that asks before every frame whether it is to die there.
+"""The gate: a pod that dies before one frame passes, if that is planned.
 
 This is how the crash atlas kills a pod at one exact point. The plan is held outside, by the ledger
-(`playground.ledger.plans`), and is used up there, so the next pod that comes to the same point passes it.
+(`playground.ledger.plans`), and is used up there, so the next pod that comes to the same point passes it. A
+pod asks for it when an attempt begins, and again when the attempt has come to the place.
 User code is not touched, and a pod without a gate has none of this.
 
 A *boundary* is the place before a frame passes: its direction, its type, and the entry it belongs to. The
@@ -58,7 +59,7 @@ def boundary(event: Mapping[str, Any]) -> Boundary | None:
 
 
 class Gate:
-    """Asks the plan's holder about every boundary.
+    """Knows, per attempt, at which boundary it is to die, and dies there.
 
     Args:
         url: the ledger's base URL.
@@ -67,41 +68,61 @@ class Gate:
 
     def __init__(self, url: str, pod: str) -> None:
         self._url, self._pod = f"{url}/-/gate", pod
-        self._client = httpx.AsyncClient(trust_env=False, timeout=30)
+        self._client = httpx.AsyncClient(trust_env=False, timeout=60)
 
-    async def ask(self, invocation: str, event: Event) -> None:
+    def attempt(self) -> AttemptGate:
+        """The gate of one attempt."""
+        return AttemptGate(self._ask, self._pod)
+
+    async def _ask(self, ask: str, **told: Any) -> Any:
+        try:
+            return (await self._client.post(f"{self._url}/{ask}", json=told)).json()["answer"]
+        except (httpx.HTTPError, ValueError, KeyError):
+            return None  # nobody plans an accident
+
+
+class AttemptGate:
+    """The gate of one attempt; see `Gate`."""
+
+    def __init__(self, ask: Callable[..., Awaitable[Any]], pod: str) -> None:
+        self._ask, self._pod = ask, pod
+        self._invocation = ""
+        self._place: tuple[Any, ...] | None = None
+        self._left = 0
+        self._passed = 0
+
+    async def passes(self, event: Event) -> None:
         """Return if the frame may pass; end the process, as a crash would, if it is to die here."""
         where = boundary(event)
-        report = {
-            "pod": self._pod,
-            "attempt": event["attempt"],
-            "invocation": invocation,
-            "boundary": where,
-            "callee": event.get("callee"),
-        }
-        try:
-            act = (await self._client.post(self._url, json=report)).json()["act"]
-        except (httpx.HTTPError, ValueError, KeyError):
-            return  # nobody plans a crash
-        if act in ("kill", "held"):
-            told = "attempt.crashed" if act == "kill" else "attempt.held"
-            emit(
-                [
-                    {
-                        "kind": told,
-                        "at": time.time(),
-                        "attempt": event["attempt"],
-                        "invocation": invocation,
-                        "boundary": where,
-                    }
-                ]
-            )
+        if event["kind"] == "attempt.started":
+            self._invocation = event["invocation"]
+            told = await self._ask("begin", pod=self._pod, attempt=event["attempt"], invocation=self._invocation)
+            if told is not None:
+                self._place, self._left = tuple(told["boundary"]), told["nth"]
+        if event.get("callee"):
+            await self._ask("callee", invocation=self._invocation, entry=event["entry"], callee=event["callee"])
+        if where is not None and where == self._place:
+            self._passed += 1
+            if self._passed == self._left:
+                await self._arrive(event, where)
+        if event["kind"] == "attempt.closed" and self._passed:
+            await self._ask("end", invocation=self._invocation, passed=self._passed)
+
+    async def _arrive(self, event: Event, where: Boundary) -> None:
+        act = await self._ask("arrive", invocation=self._invocation)
+        self._passed = 0
+        if act not in ("kill", "held"):
+            return
+        told = {"attempt": event["attempt"], "invocation": self._invocation, "boundary": where}
+        kind = "attempt.crashed" if act == "kill" else "attempt.held"
+        emit([{"kind": kind, "at": time.time(), **told}])
         if act == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        self._place = None  # the server is gone, and this attempt with it
 
 
 class GatedStream:
-    """Lets an attempt's frames pass one at a time, each after the gate was asked.
+    """Lets an attempt's frames pass one at a time through its gate.
 
     Args:
         read_in, read_out: turn bytes into (frame, event) pairs, per direction.
@@ -109,7 +130,7 @@ class GatedStream:
 
     def __init__(
         self,
-        gate: Gate,
+        gate: AttemptGate,
         read_in: Callable[[bytes], list[tuple[Frame, Event]]],
         read_out: Callable[[bytes], list[tuple[Frame, Event]]],
         tell: Callable[[list[Event]], None],
@@ -117,7 +138,6 @@ class GatedStream:
         self._gate, self._read_in, self._read_out, self._tell = gate, read_in, read_out, tell
         self._arrived: deque[tuple[Frame, Event]] = deque()
         self._closing: AsgiEvent | None = None
-        self._invocation = ""
 
     async def receive(self, receive: Callable[[], Awaitable[AsgiEvent]]) -> AsgiEvent:
         """The next frame from Restate, as an ASGI event of its own."""
@@ -145,7 +165,6 @@ class GatedStream:
             await send({"type": "http.response.body", "body": frame.raw, "more_body": True})
 
     async def passes(self, event: Event) -> None:
-        """Ask about one boundary, then tell that it was passed."""
-        self._invocation = event.get("invocation", self._invocation)
-        await self._gate.ask(self._invocation, event)
+        """Pass one boundary, then tell that it was passed."""
+        await self._gate.passes(event)
         self._tell([event])

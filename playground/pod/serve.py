@@ -84,7 +84,7 @@ async def serve_connection(app: Any, fd: int) -> None:
     context = WorkerContext(None)
     serving = loop.create_task(_to_the_end(TCPServer(wrapped, loop, server_config(""), context, {}, reader, writer)))
     # Hypercorn keeps an idle connection's task for the keep-alive time, even if the peer has closed it.
-    while not (serving.done() or reader.at_eof() or reader.exception()):
+    while not (serving.done() or reader.at_eof() or reader.exception()):  # noqa: ASYNC110  (nobody tells)
         await asyncio.sleep(0.1)
     await context.terminated.set()
     await serving

@@ -77,7 +77,7 @@ class Tap:
             self._emit([attempt.event("attempt.closed")])
 
     async def _serve_gated(self, attempt: AttemptTap, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = GatedStream(gate, attempt.received, attempt.sent, self._emit)
+        stream = GatedStream(gate.attempt(), attempt.received, attempt.sent, self._emit)
         try:
             await self._app(scope, lambda: stream.receive(receive), lambda event: stream.send(event, send))
         finally:

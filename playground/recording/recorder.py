@@ -27,6 +27,8 @@ SHARE = 20
 """A question that took t seconds is not asked again for SHARE × t."""
 MOST = 200
 """Vanished invocations asked for at once."""
+SETTLED = 0.5
+"""Seconds after which the server has taken in what a pod has said."""
 FORGOTTEN = 1.0
 """Seconds the server has not known an unfinished invocation, until it is taken to be gone for good."""
 
@@ -133,6 +135,12 @@ class Recorder:
             if asked_at - since >= FORGOTTEN
         ]
 
+    def _contradicted(self, row: dict[str, Any], asked_at: float) -> bool:
+        """Whether a pod said something else since: its suspension may be heard of after the pause it led to."""
+        with self._recording.lock:
+            trace = self._recording.timeline.invocations.get(row["id"])
+            return trace is not None and trace.status != row["status"] and asked_at - trace.status_at > SETTLED
+
     def _changed(self, row: dict[str, Any], asked_at: float) -> Event | None:
         data = {
             "invocation": row["id"],
@@ -146,7 +154,7 @@ class Recorder:
             "completion_failure": row.get("completion_failure"),
         }
         data = {name: value for name, value in data.items() if value is not None}
-        if self._told.get(row["id"]) == data:
+        if self._told.get(row["id"]) == data and not self._contradicted(row, asked_at):
             return None
         if row["status"] == "completed":
             self._told.pop(row["id"], None)

@@ -12,11 +12,15 @@ import threading
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from playground.errors import RecordingError
 from playground.recording.events import Event
 from playground.recording.timeline import Timeline
 from playground.recording.trace import Trace
+
+if TYPE_CHECKING:
+    from playground.views.lens import Lens
 
 SCHEMA = 1
 """Version of the saved form. It changes when a reader of the old form would misread the new one."""
@@ -98,6 +102,24 @@ class Recording:
                 "recording.invocations lists them all.",
             )
         return trace
+
+    def watch(self, invocation_id: str) -> Lens:
+        """The replay lens of one invocation; shown as a cell's last value, it needs no server.
+
+        Raises:
+            RecordingError: the recording holds nothing about it.
+        """
+        from playground.views.lens import Lens  # widgets are loaded by those who show them
+
+        return Lens(self, invocation_id)
+
+    def export(self, invocation_id: str, path: str | PathLike[str]) -> Path:
+        """Write one self-contained page with the lens of one invocation; returns the path.
+
+        Raises:
+            RecordingError: the recording holds nothing about it, or the file cannot be written.
+        """
+        return self.watch(invocation_id).export(path)
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the recording as JSON lines; returns the path.

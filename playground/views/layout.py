@@ -13,6 +13,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from playground.views.live import Picture
@@ -110,7 +111,7 @@ def axis(picture: Picture, traces: Iterable[str]) -> Axis:
         steps = sorted(steps)[:: math.ceil(len(steps) / MOST_POINTS)]
     times = sorted({*kept, *steps})
     units = [0.0]
-    for before, after in zip(times, times[1:], strict=False):
+    for before, after in pairwise(times):
         units.append(units[-1] + gap_units(after - before) + (ROOM if before in starts else 0.0))
     return Axis(times, units, max(units[-1], FULL))
 
@@ -129,9 +130,8 @@ def lanes(pods: Iterable[tuple[str, Item]], most: int = 6) -> dict[str, int]:
 
 def pod_counts(pods: Iterable[Item], began: float, ended: float) -> list[tuple[float, float, int]]:
     """The number of pods, as steps (from, to, count)."""
-    changes = sorted(
-        [(pod["at"], 1) for pod in (listed := list(pods))] + [(p.get("gone", math.inf), -1) for p in listed]
-    )
+    lives = [(pod["at"], pod.get("gone", math.inf)) for pod in pods]
+    changes = sorted([(at, 1) for at, _ in lives] + [(gone, -1) for _, gone in lives])
     steps = [(began, ended, 0)]
     for at, by in changes:
         start, _, count = steps[-1]

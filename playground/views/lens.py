@@ -55,7 +55,7 @@ class LensWidget(LiveWidget):
         return self._told(found) if found else None
 
     def _told(self, found: Picture) -> Picture:
-        found["values"]["open"] = self._playground is not None and self._playground.is_open
+        found["values"]["open"] = self._playground is not None and not self._playground._closed
         return found
 
     def act(self, name: str, data: dict[str, Any]) -> Any:
@@ -136,4 +136,4 @@ def _in_a_notebook() -> bool:
         return False
     from IPython.core.getipython import get_ipython
 
-    return hasattr(get_ipython(), "kernel")  # type: ignore[no-untyped-call]
+    return hasattr(get_ipython(), "kernel")

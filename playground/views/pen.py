@@ -98,8 +98,8 @@ class Pen:
 
     def check(self, x: float, y: float, ink: Ink) -> None:
         """A check mark."""
-        self._smooth(x, y, 9, lambda d, c, k: d.line(
-            (c - 5 * k, c, c - 1.5 * k, c + 4 * k, c + 6 * k, c - 5 * k), ink, round(3 * k), joint="curve"))  # fmt: skip
+        points = (-5.0, 0.0, -1.5, 4.0, 6.0, -5.0)
+        self._smooth(x, y, 9, lambda d, c, k: d.line([c + p * k for p in points], ink, round(3 * k), joint="curve"))
 
     def polygon(self, x: float, y: float, points: list[tuple[float, float]], ink: Ink, hollow: bool = False) -> None:
         """A filled or hollow polygon around (x, y)."""

@@ -27,6 +27,10 @@ INK, QUIET, LINE, FAINT = (26, 32, 43), (86, 96, 112), (216, 221, 228), (238, 24
 BAD, GOOD = (191, 69, 0), (10, 117, 87)
 _BROKEN = ("killed", "crashed", "failed", "disconnected")
 PODS: tuple[Ink, ...] = ((11, 99, 196), (118, 55, 173), (10, 117, 87), (138, 90, 0))
+_LEGEND = (
+    *("executed now", "replayed from the journal", "killed; a step: cut off", "failed", "suspended"),
+    *("reached the outside world", "known by its key", "refused", "cold start", "stopped"),
+)
 Item = Mapping[str, Any]
 
 
@@ -93,15 +97,18 @@ class _Drawing:
 
     def time_axis(self) -> None:
         self.pen.write(SIDE + LEFT, 44, "0", 10, QUIET, align="middle")
-        last = self.x(self.began)
-        for pixel in range(SIDE + LEFT + 80, WIDTH - END, 80):
-            place = (pixel - SIDE - LEFT) / (WIDTH - SIDE - LEFT - END)
-            time = self.axis.time(place)
+        width = WIDTH - SIDE - LEFT - END
+        last, told = self.x(self.began), "0"
+        for pixel in range(80, width, 80):
+            time = self.axis.time(pixel / width)
             x = self.x(time)
             if x - last < 50 or time >= self.ended:
                 continue
-            last = x
-            self.pen.write(x, 44, duration(time - self.began), 10, QUIET, align="middle")
+            label = duration(time - self.began)
+            if label == told:
+                label = f"{time - self.began:.3f} s"
+            last, told = x, label
+            self.pen.write(x, 44, label, 10, QUIET, align="middle")
             self.pen.line(x, self.lanes_top - 2, x, self.rows_end, FAINT)
         for n in range(len(self.rows) + 1):
             y = self.rows_top + n * ROW
@@ -170,6 +177,7 @@ class _Drawing:
             if room < 12:
                 continue
             limit = left
+            self.pen.box(left + 2, self.heads_top, min(left + measure(told, 10) + 8, left + room), self.heads_top + 31, PAPER)
             name = f"attempt {number} on pod {self.ordinal(attempt)}" if room > 96 else str(number)
             self.pen.write(left + 5, self.heads_top + 3, name, 12, colour, bold=True, most=room)
             self.pen.write(
@@ -240,23 +248,30 @@ class _Drawing:
 
     def legend(self) -> None:
         x, y = 20.0, self.rows_end + 16.0
-        signs = {
-            "executed now": lambda: self.pen.dot(x, y, 5.5, PODS[0], PODS[0]),
-            "replayed from the journal": lambda: self.pen.dot(x, y, 5, PAPER, PODS[0]),
-            "killed; a step: cut off": lambda: self.pen.cross(x, y, 5.5, BAD),
-            "failed": lambda: self.pen.diamond(x, y, 6, BAD),
-            "suspended": lambda: [self.pen.box(x + o - 1.5, y - 6, x + o + 1.5, y + 6, PODS[1]) for o in (-3, 3)],
-            "reached the outside world": lambda: self.triangle(x, y, "happened"),
-            "known by its key": lambda: self.triangle(x, y, "repeated"),
-            "refused": lambda: self.triangle(x, y, "refused"),
-            "cold start": lambda: self.pen.hatch(x - 7, y - 5, x + 6, y + 6, PODS[0], step=4),
-            "stopped": lambda: self.pen.box(x - 5, y - 5, x + 5, y + 5, QUIET),
-        }
-        for name, draw in signs.items():
+        for name in _LEGEND:
             if x + 14 + measure(name, 10.5) > WIDTH - 14:
                 x, y = 20.0, y + 18
-            draw()
+            self.sign(name, x, y)
             x = self.pen.write(x + 12, y - 6, name, 10.5, QUIET) + 20
+
+    def sign(self, name: str, x: float, y: float) -> None:
+        if name == "executed now":
+            self.pen.dot(x, y, 5.5, PODS[0], PODS[0])
+        elif name == "replayed from the journal":
+            self.pen.dot(x, y, 5, PAPER, PODS[0])
+        elif name == "killed; a step: cut off":
+            self.pen.cross(x, y, 5.5, BAD)
+        elif name == "failed":
+            self.pen.diamond(x, y, 6, BAD)
+        elif name == "suspended":
+            for offset in (-3, 3):
+                self.pen.box(x + offset - 1.5, y - 6, x + offset + 1.5, y + 6, PODS[1])
+        elif name == "cold start":
+            self.pen.hatch(x - 7, y - 5, x + 6, y + 6, PODS[0], step=4)
+        elif name == "stopped":
+            self.pen.box(x - 5, y - 5, x + 5, y + 5, QUIET)
+        else:
+            self.triangle(x, y, {"known by its key": "repeated", "refused": "refused"}.get(name, "happened"))
 
     def triangle(self, x: float, y: float, word: str, small: bool = False) -> None:
         reach = 4.5 if small else 5.5

@@ -120,10 +120,10 @@ def _handler(tree: ast.Module, service: str, handler: str) -> ast.AsyncFunctionD
 
 
 def _calls(within: ast.AST, entry: Entry) -> Iterator[ast.Call]:
+    methods = _METHODS.get(entry.type, ())
     for node in ast.walk(within):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in _METHODS.get(entry.type, ()):
-                yield node
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods:
+            yield node
 
 
 def _fits(call: ast.Call, entry: Entry, tree: ast.Module) -> bool:

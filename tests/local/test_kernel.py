@@ -9,7 +9,7 @@ from queue import Empty
 from typing import Any
 
 import pytest
-from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 from tests.local.conftest import MARK, SIGNUP, Holder, eventually

@@ -17,6 +17,7 @@ const NOTES = { killed: "killed", stopped: "stopped", crashed: "crashed", refuse
 /** @param lens {live, state, found, view, draw, select} (lens.js). */
 export function makeBoard(lens) {
   const { state } = lens;
+  const hatch = `lens-hatch-${crypto.getRandomValues(new Uint32Array(1))[0]}`; // there may be many lenses
   const backdrop = element("svg:svg", { class: "lens-backdrop", "aria-hidden": "true" });
   const axisLine = element("div", { class: "lens-axis", "aria-hidden": "true" });
   const podNames = element("div", { class: "lens-side" });
@@ -35,7 +36,7 @@ export function makeBoard(lens) {
     heads, rows.element,
   );
   const panned = element("div", {});
-  const strip = element("div", { class: "lens-strip", tabindex: -1, onscroll: () => panTo(strip.scrollLeft) }, panned);
+  const strip = element("div", { class: "lens-strip", tabindex: 0, role: "region", "aria-label": "Scroll through time", onscroll: () => panTo(strip.scrollLeft) }, panned);
   const clock = element("span", {});
   const playhead = element("div", { class: "lens-playhead", "aria-hidden": "true" }, clock);
   const board = element(
@@ -76,6 +77,7 @@ export function makeBoard(lens) {
     const whole = view.plot * state.zoom;
     state.pan = Math.min(Math.max(0, state.pan), whole - view.plot);
     view.x = (t) => PAD + view.scale.at(t) * (whole - PAD - END) - state.pan;
+    view.extent = [PAD, PAD + view.scale.used * (view.plot - PAD - END)];
     view.time = (x) => view.scale.time((x + state.pan - PAD) / (whole - PAD - END));
     strip.hidden = state.zoom <= 1;
     panned.style.width = px(whole + view.side);
@@ -195,7 +197,7 @@ export function makeBoard(lens) {
     const lanesTop = podList.parentElement.offsetTop;
     const body = rows.box();
     const specs = [["svg:defs", {}, [
-      ["svg:pattern", { id: "lens-hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, [
+      ["svg:pattern", { id: hatch, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, [
         ["svg:line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 7 }],
       ]],
     ]]];
@@ -205,7 +207,7 @@ export function makeBoard(lens) {
     for (const { from, to, count } of view.steps) {
       const [left, right] = [at(view.x(from)), at(view.x(to))];
       if (count || right - left < 1) continue;
-      specs.push(["svg:rect", { class: "empty", x: left, y: lanesTop, width: right - left, height: body.bottom - lanesTop }]);
+      specs.push(["svg:rect", { class: "empty", fill: `url(#${hatch})`, x: left, y: lanesTop, width: right - left, height: body.bottom - lanesTop }]);
       const width = right - left;
       if (width < 46) continue;
       const text = width > 165 ? `${duration(to - from)} waiting, nothing runs` : duration(to - from);

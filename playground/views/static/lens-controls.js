@@ -9,6 +9,7 @@ import { points, shownTraces } from "./layout.js";
 const STEPS = 2000; // positions of the scrubber
 const CROSSING = 12; // seconds for the whole axis at 1×, while idle time is collapsed
 const MOST_ZOOM = 400;
+const THUMB = 16; // px, the width of the scrubber's thumb
 
 /** @param lens {state, found, view, draw} (lens.js). */
 export function makeControls(lens) {
@@ -25,12 +26,12 @@ export function makeControls(lens) {
     class: "lens-scrubber", type: "range", min: 0, max: STEPS, step: 1, value: STEPS, "aria-label": "Moment shown",
     oninput: scrub,
   });
-  const liveButton = button("lens-live", "live", "Show what is now", goLive);
+  const liveButton = button("lens-live", "live", "", goLive);
   const collapse = button("lens-collapse", "collapse idle time", "", toggleCollapsed);
   collapse.title = "Long gaps are drawn shorter than they were; the axis tells how long. Off: true to scale.";
   const less = button("lens-zoom", "−", "Zoom out", () => zoomBy(1 / 1.6));
   const more = button("lens-zoom", "+", "Zoom in", () => zoomBy(1.6));
-  const fit = button("lens-zoom", "fit", "Show the whole time", () => zoomBy(0));
+  const fit = button("lens-zoom", "fit", "fit: show the whole time", () => zoomBy(0));
   const time = element(
     "div", { class: "lens-controls", role: "group", "aria-label": "Time" },
     element("span", { class: "lens-buttons" }, playButton, rate, back, forth, liveButton),
@@ -127,14 +128,16 @@ export function makeControls(lens) {
     scale,
     zoomBy,
     draw() {
-      const { from, moment: t, growing } = lens.view;
+      const { from, moment: t, growing, extent } = lens.view;
+      // The thumb is under the moment it stands for, as long as the whole axis is shown.
+      scrubber.style.marginLeft = `${extent[0] - THUMB / 2}px`;
+      scrubber.style.width = `${Math.max(60, extent[1] - extent[0] + THUMB)}px`;
       if (document.activeElement !== scrubber || playing || state.t === null) scrubber.value = Math.round(position() * STEPS);
       scrubber.setAttribute("aria-valuetext", state.t === null ? "now" : `${duration(t - from)} after the start`);
       playButton.textContent = playing ? "❚❚" : "▶";
       playButton.setAttribute("aria-label", playing ? "Pause" : "Play");
       playButton.title = playing ? "Pause" : "Play";
       liveButton.textContent = growing ? "● live" : "end";
-      liveButton.setAttribute("aria-label", growing ? "Follow live" : "Go to the end");
       liveButton.title = growing ? "Follow live" : "Go to the end";
       liveButton.setAttribute("aria-pressed", String(state.t === null));
       collapse.setAttribute("aria-pressed", String(state.collapsed));

@@ -52,7 +52,7 @@ export function makeDetails(lens) {
   function value(name, found, entry, side) {
     if (!found) return null;
     if (!found.size) return fact(name, "empty");
-    const text = element("pre", { class: "lens-value", tabindex: 0, "aria-label": name, text: found.text });
+    const text = element("pre", { class: "lens-value", tabindex: 0, role: "group", "aria-label": name, text: found.text });
     const cut = found.text.length < found.size && found.cut;
     const note = element("span", { class: "lens-size", text: cut ? `the first ${found.text.length} of ${found.size} bytes` : `${found.size} bytes` });
     const all = element("button", { type: "button", text: "show all" });
@@ -77,7 +77,7 @@ export function makeDetails(lens) {
     return element(
       "div", { class: "lens-fact" },
       element("h5", { text: `Source, line ${line} of ${revision}` }),
-      element("pre", { class: "lens-source", tabindex: 0, "aria-label": `Source, line ${line}` }, ...shownLines),
+      element("pre", { class: "lens-source", tabindex: 0, role: "group", "aria-label": `Source, line ${line}` }, ...shownLines),
     );
   }
 

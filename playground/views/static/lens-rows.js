@@ -74,14 +74,17 @@ export function makeRows(lens) {
       body.append(row.element);
     }
     const expanded = state.expanded.has(entry.id);
+    const { t } = lens.view;
+    const reached = Object.values(entry.marks).filter((mark) => mark[1] <= t);
+    const ahead = !reached.length;
     dress(row.element, {
-      class: `lens-row ${level > 1 ? "nested" : ""} ${position % 2 ? "odd" : ""}`,
+      class: `lens-row ${level > 1 ? "nested" : ""} ${ahead ? "ahead" : ""}`,
       role: "row", "data-entry": entry.id, "aria-rowindex": position + 2, "aria-level": level,
       "aria-expanded": child ? String(expanded) : null, "aria-selected": String(state.selected === entry.id),
       style: { top: px(position * height), height: px(height), "--level": String(level - 1) },
     });
     const focused = state.focus.row === position;
-    const label = entry.label || preview(entry);
+    const label = entry.label || (ahead ? "" : preview(entry, reached));
     dress(row.name, {
       class: "lens-name", role: "rowheader", "data-column": 0, tabindex: focused && state.focus.column === 0 ? 0 : -1,
       title: clean(`${entry.type} ${label}`, 300),
@@ -134,7 +137,7 @@ export function makeRows(lens) {
     }
     for (const wait of waits) {
       const [from, to] = [view.x(wait.from) - start, view.x(wait.to) - start];
-      inside.push(["span", { class: "lens-wait", "data-told": told(entry, wait), style: { left: px(from), width: px(Math.max(0, to - from)) } }]);
+      inside.push(["span", { class: `lens-wait ${wait.over ? "" : "open"}`, "data-told": told(entry, wait), style: { left: px(from), width: px(Math.max(0, to - from)) } }]);
     }
     for (const effect of entry.effects) {
       if (effect.attempt !== attempt.number || effect.at > t) continue;
@@ -151,13 +154,14 @@ export function makeRows(lens) {
   }
 
   function told(entry, wait) {
-    if (!wait.over) return "";
+    if (!wait.over) return "awaiting";
     return entry.type === "Awakeable" ? (entry.failure ? "rejected" : "resolved") : "";
   }
 
-  function preview(entry) {
-    if (entry.failure) return entry.failure[1];
-    return (entry.type === "Input" || entry.type === "Output" ? entry.in : entry.out) ?? "";
+  /** What stands for an entry without a name: its value, once it is there. */
+  function preview(entry, reached) {
+    if (entry.type === "Input" || entry.type === "Output") return entry.failure?.[1] ?? entry.in ?? "";
+    return reached.some(([how]) => how !== "awaited") ? entry.failure?.[1] ?? entry.out ?? "" : "";
   }
 
   // -- pointer and keyboard -------------------------------------------------------------------------

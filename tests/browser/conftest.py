@@ -1,0 +1,228 @@
+"""A real JupyterLab in a real Chromium, for every test that looks at the page.
+
+Both are started once. A test asks for `open_notebook`, gives it cells, and gets a `Notebook`: the page, and
+what a reader can do with it. Nothing sleeps; every wait has a deadline that a loaded machine can keep.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM_FLAGS = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PATIENCE = 30_000  # milliseconds
+SETTINGS: dict[str, dict[str, Any]] = {
+    "notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+OpenNotebook = Callable[..., "Notebook"]
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """All tests in this folder need a browser."""
+    for item in items:
+        if Path(item.path).parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.browser)
+
+
+def missing(what: str) -> None:
+    """Skip for what this machine lacks, except in CI, where nothing may be lacking."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser, for the whole run."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        missing("no chromium on PATH; set CHROMIUM to the browser's path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page without JupyterLab. An error in its script fails the test."""
+    context = chromium.new_context(viewport={"width": 1200, "height": 900})
+    page = context.new_page()
+    errors = watch_errors(page)
+    yield page
+    context.close()
+    assert errors == []
+
+
+def watch_errors(page: Page) -> list[str]:
+    """Errors the page's scripts raise from now on."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    return errors
+
+
+class Lab:
+    """A JupyterLab server.
+
+    Attributes:
+        url: its address.
+        directory: where its notebooks are.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "notebooks"
+        self.directory.mkdir()
+        settings = directory / "settings" / "@jupyterlab" / "apputils-extension"
+        settings.mkdir(parents=True)
+        for name, values in SETTINGS.items():
+            (settings / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
+        own = {name: str(directory / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+        env = {**os.environ, **own, "JUPYTERLAB_SETTINGS_DIR": str(settings.parents[1]), "PYTHONPATH": str(ROOT)}
+        self._log = (directory / "lab.log").open("wb")
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
+                *("--ip=127.0.0.1", "--port=0", "--IdentityProvider.token=", "--ServerApp.password="),
+                f"--ServerApp.root_dir={self.directory}",
+                "--LabApp.news_url=",
+            ],
+            env=env,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.url = self._address(directory / "JUPYTER_RUNTIME_DIR")
+
+    def _address(self, runtime: Path) -> str:
+        deadline = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < deadline and self._process.poll() is None:
+            for file in runtime.glob("jpserver-*.json"):
+                url = str(json.loads(file.read_text())["url"]).rstrip("/")
+                if httpx.get(f"{url}/api").is_success:
+                    return url
+            time.sleep(0.1)
+        raise AssertionError(f"JupyterLab did not start: {Path(self._log.name).read_text()[-2000:]}")
+
+    def close(self) -> None:
+        """Shut down every kernel, then the server."""
+        for kernel in httpx.get(f"{self.url}/api/kernels").json():
+            httpx.delete(f"{self.url}/api/kernels/{kernel['id']}", timeout=30)
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._log.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab server, for the whole run."""
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.close()
+
+
+class Notebook:
+    """An open notebook.
+
+    Attributes:
+        page: the page it is in.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        page.wait_for_function(
+            "window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session?.kernel?.status === 'idle'",
+            timeout=PATIENCE,
+        )
+
+    def start(self, number: int) -> None:
+        """Run a cell, and do not wait for its end."""
+        self.page.evaluate(
+            """number => {
+                const { content, context } = jupyterapp.shell.currentWidget;
+                content.activeCellIndex = number;
+                jupyterapp.commands.execute("notebook:run-cell");
+            }""",
+            number,
+        )
+
+    def run(self, number: int) -> None:
+        """Run a cell, wait for its end, and fail if it raised an error."""
+        self.start(number)
+        self.ended(number)
+
+    def ended(self, number: int) -> None:
+        """Wait for the end of a cell that was started, and fail if it raised an error."""
+        self.page.wait_for_function(
+            """number => {
+                const cell = jupyterapp.shell.currentWidget.content.widgets[number];
+                return cell.model.executionState === "idle" && cell.model.executionCount !== null;
+            }""",
+            arg=number,
+            timeout=PATIENCE * 2,
+        )
+        outputs = self.outputs(number)
+        errors = [output for output in outputs if output["output_type"] == "error"]
+        assert not errors, "\n".join(errors[0]["traceback"])
+
+    def outputs(self, number: int) -> list[dict[str, Any]]:
+        """A cell's outputs, as they would be saved."""
+        found: list[dict[str, Any]] = self.page.evaluate(
+            "number => jupyterapp.shell.currentWidget.content.widgets[number].model.outputs.toJSON()", number
+        )
+        return found
+
+    def cell(self, number: int) -> Locator:
+        """A cell on the page."""
+        return self.page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{number}']")
+
+    def execute(self, command: str, **arguments: Any) -> None:
+        """Execute one of JupyterLab's own commands."""
+        self.page.evaluate("([command, args]) => jupyterapp.commands.execute(command, args)", [command, arguments])
+
+
+@pytest.fixture
+def open_notebook(lab: Lab, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
+    """Opens a notebook with these cells, in a page of its own: `open_notebook("1 + 1", "2", theme="dark")`."""
+    contexts = []
+
+    def open_it(*cells: str, theme: str = "light", width: int = 1280, height: int = 1000) -> Notebook:
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells], metadata=kernel)
+        name = f"{request.node.name}-{len(contexts)}.ipynb".replace("/", "_").replace("[", "-").replace("]", "")
+        nbformat.write(content, lab.directory / name)
+        context = chromium.new_context(viewport={"width": width, "height": height})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{lab.url}/doc/tree/{name}?reset")
+        notebook = Notebook(page)
+        if theme == "dark":
+            notebook.execute("apputils:change-theme", theme="JupyterLab Dark")
+            page.wait_for_selector("body[data-jp-theme-light='false']")
+        return notebook
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    for session in httpx.get(f"{lab.url}/api/sessions").json():
+        httpx.delete(f"{lab.url}/api/sessions/{session['id']}", timeout=30)
