@@ -18,7 +18,7 @@ from playground import keyed
 from playground.backend import Backend, Settings
 from playground.deploying import Deployer
 from playground.engine import Engine
-from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, StartError
+from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, StartError, WaitTimeout
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, as_body, parsed
 from playground.ledger.client import LedgerClient
 from playground.recording import Event, Recording
@@ -343,6 +343,24 @@ class Playground:
         """The pods that are there now."""
         with self.recording.lock:
             return Pods(Pod(self, pod.name) for pod in self.recording.timeline.pods.values() if pod.alive)
+
+    def wait_for(self, *, pods: int, timeout: float = 30) -> Pods:
+        """Wait until there are so many pods; returns them.
+
+        Args:
+            pods: how many; 0 is scaled to zero.
+            timeout: seconds.
+
+        Raises:
+            WaitTimeout: there are not.
+        """
+        if not self._wait_until(lambda: len(self.pods) == pods, timeout):
+            raise WaitTimeout(
+                f"{pods} pod(s) were waited for; there are {len(self.pods)} after {timeout:g} s.",
+                "A pod is stopped when it has been without work for the idle window.",
+                "pg.pods shows them, pg.invocations what they may be working on.",
+            )
+        return self.pods
 
     def kill_pod(self, name: str) -> Pod:
         """Kill a pod, or the pod that serves a service now; returns it when it is gone.

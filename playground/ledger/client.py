@@ -68,6 +68,33 @@ class LedgerClient:
         """
         return sum(not (effect.repeated or effect.refused) for effect in self.entries(kind))
 
+    def wait_for(self, kind: str, count: int = 1, timeout: float = 30) -> Entries:
+        """Wait until something has happened so often; returns the entries of its kind.
+
+        Args:
+            kind: e.g. "email".
+            count: how often, at least.
+            timeout: seconds.
+
+        Raises:
+            WaitTimeout: it has not happened so often.
+        """
+
+        def there() -> bool:
+            timeline = self._playground.recording.timeline
+            return count <= sum(
+                effect.kind == kind and effect.number > timeline.forgotten and not (effect.repeated or effect.refused)
+                for effect in timeline.effects
+            )
+
+        if not self._playground._wait_until(there, timeout):
+            raise WaitTimeout(
+                f"{kind!r} was waited for {count} time(s), and did not happen so often within {timeout:g} s.",
+                f"It has happened {self.count(kind)} time(s).",
+                "pg.ledger shows what has happened; pg.invocations what is running.",
+            )
+        return self.entries(kind)
+
     def clear(self) -> None:
         """Forget all entries and idempotency keys. Misbehaviour stays as it is."""
         self._ask("DELETE", "entries")

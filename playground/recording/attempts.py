@@ -35,6 +35,7 @@ def started(timeline: Timeline, at: float, data: Mapping[str, Any]) -> None:
     trace.raw_id = data.get("id", trace.raw_id)
     pod, number = data.get("pod", ""), data.get("attempt", 0)
     attempt = Attempt(trace, len(trace.attempts) + 1, pod, at, data.get("known", 0))
+    attempt.ordinal = timeline.number_pod(pod)
     if trace.attempts and trace.attempts[-1].outcome == "completed":
         # Its end was said but never stored: the pod or the server died in between.
         last = timeline.pods.get(trace.attempts[-1].pod)

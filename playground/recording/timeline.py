@@ -106,9 +106,12 @@ class Timeline:
         """Note in `changes` what an event touched: each time anew, or a view that has seen the last would miss this."""
         self.changes.append(what)
 
-    def pod_ordinal(self, name: str) -> int:
-        """A pod's ordinal within its service; 0 if the recording does not know it."""
+    def number_pod(self, name: str) -> int:
+        """Give a pod that gets its first attempt the next ordinal of its service; 0 if it is not known."""
         pod = self.pods.get(name)
+        if pod is not None and not pod.ordinal:
+            pod.ordinal = 1 + max(other.ordinal for other in self.pods.values() if other.service == pod.service)
+            self.touch("pod", name)
         return pod.ordinal if pod else 0
 
     def children(self, trace: Trace) -> list[Trace]:
@@ -123,9 +126,7 @@ class Timeline:
         if pod is None:
             if what != "starting":
                 return
-            service = data.get("service", "")
-            ordinal = 1 + sum(other.service == service for other in self.pods.values())
-            pod = self.pods[name] = Pod(name, service, data.get("revision", ""), ordinal, started_at=at)
+            pod = self.pods[name] = Pod(name, data.get("service", ""), data.get("revision", ""), started_at=at)
         self.touch("pod", name)
         if what == "ready":
             pod.phase, pod.ready_at = "ready", at

@@ -90,6 +90,7 @@ class Attempt:
     Attributes:
         number: 1 for the first one recorded.
         pod: the pod's name.
+        ordinal: which pod of its service that is, from 1; 0 if the recording does not know it.
         started_at: Unix seconds.
         ended_at: when it was over; None while it runs.
         known_entries: how many journal entries (commands and notifications) were given to replay.
@@ -112,6 +113,7 @@ class Attempt:
     waits_for: list[RowKey] = field(default_factory=list)
     marks: dict[RowKey, Mark] = field(default_factory=dict)
     seen_entries: int = 0
+    ordinal: int = 0
 
     @property
     def replayed(self) -> list[Entry]:
@@ -133,7 +135,7 @@ class Attempt:
 
     def __repr__(self) -> str:
         counts = f"{len(self.replayed)} replayed, {len(self.executed)} executed"
-        return f"Attempt {self.number} on {self.pod}: {counts}, {self.outcome}"
+        return f"Attempt {self.number} on pod {self.ordinal}: {counts}, {self.outcome}"
 
 
 @dataclass(slots=True, eq=False)
@@ -230,7 +232,8 @@ class Pod:
     Attributes:
         name: its name.
         service, revision: what it serves.
-        ordinal: 1 for the service's first pod in this recording: a name that is the same in every run.
+        ordinal: 1 for the first of the service's pods that was given an attempt, and so on: a name that is
+            the same in every run, for how many pods come and go without work is a matter of timing. 0 before.
         phase: starting, ready, stopping, then stopped, killed, crashed or refused.
         started_at, ready_at, gone_at: Unix seconds; None if not yet.
         open: numbers of the attempts that run on it now.
@@ -240,7 +243,7 @@ class Pod:
     name: str
     service: str
     revision: str
-    ordinal: int
+    ordinal: int = 0
     phase: str = "starting"
     started_at: float = 0.0
     ready_at: float | None = None
@@ -256,4 +259,4 @@ class Pod:
     @property
     def label(self) -> str:
         """A name without anything random: "signup pod 2"."""
-        return f"{self.service} pod {self.ordinal}"
+        return f"{self.service} pod {self.ordinal}" if self.ordinal else f"{self.service} pod, unused"

@@ -19,7 +19,7 @@ from playground.views.words import duration, effect_word, outside
 WIDTH = 900
 """Pixels it is meant to be shown in."""
 SIDE, LEFT, END = 196, 12, 26
-ROW, LANE = 34, 18
+ROW, LANE, HEAD = 34, 18, 116
 HEAD_ROWS, TAIL_ROWS = 24, 8
 """Of a long journal, the first and the last entries."""
 
@@ -61,7 +61,7 @@ class _Drawing:
         self.lanes_top = 62
         self.outside_top = self.lanes_top + max(1, len(set(self.lanes.values()))) * LANE + 18
         self.heads_top = self.outside_top + (20 if self.effects else 2)
-        self.rows_top = self.heads_top + 36
+        self.rows_top = self.heads_top + 46
         self.rows_end = self.rows_top + max(1, len(self.rows)) * ROW
         self.height = self.rows_end + 52
         self.pen = Pen(WIDTH, self.height)
@@ -168,21 +168,28 @@ class _Drawing:
                 self.pen.write(x + 9, self.outside_top + 2, str(effect.get("kind", "")), 10, BAD, most=80)
 
     def heads(self) -> None:
-        self.pen.write(14, self.heads_top + 16, "Journal", 12, QUIET)
+        self.pen.write(14, self.rows_top - 20, "Journal", 12, QUIET)
         limit = float(WIDTH - 8)
+        bands = [self.x(attempt["at"]) for attempt in self.attempts]
         for number, attempt in reversed(list(enumerate(self.attempts, 1))):
-            told, colour, band = self.told(number, attempt), self.colour(attempt), self.x(attempt["at"])
-            left = max(SIDE, min(band, max(limit - measure(told, 10) - 12, band - 110)))
+            told, colour = self.told(number, attempt), self.colour(attempt)
+            # A head may begin left of its narrow band if what it says would not fit, and if there is room.
+            earlier = bands[number - 2] + HEAD if number > 1 else SIDE
+            left = max(SIDE, min(bands[number - 1], max(limit - max(104, measure(told, 10) / 2 + 30), earlier)))
             room = limit - left - 8
             if room < 12:
                 continue
             limit = left
-            self.pen.box(left + 2, self.heads_top, min(left + measure(told, 10) + 8, left + room), self.heads_top + 31, PAPER)
+            lines = _wrap(told, room - 5)
+            width = max(measure(line, 10) for line in lines) + 8
+            self.pen.box(
+                left + 2, self.heads_top, left + min(width, room), self.heads_top + 18 + 12 * len(lines), PAPER
+            )
             name = f"attempt {number} on pod {self.ordinal(attempt)}" if room > 96 else str(number)
             self.pen.write(left + 5, self.heads_top + 3, name, 12, colour, bold=True, most=room)
-            self.pen.write(
-                left + 5, self.heads_top + 18, told, 10, BAD if attempt["outcome"] in _BROKEN else QUIET, most=room
-            )
+            ink = BAD if attempt["outcome"] in _BROKEN else QUIET
+            for n, line in enumerate(lines):
+                self.pen.write(left + 5, self.heads_top + 18 + 12 * n, line, 10, ink, most=room - 5)
 
     def told(self, number: int, attempt: Item) -> str:
         hows = [mark[0] for _, entry in self.all_entries() if (mark := entry["marks"].get(str(number)))]
@@ -225,16 +232,17 @@ class _Drawing:
         x = self.x(at)
         if how == "awaited":
             return
-        if until - x > 2:
+        if until - x > 2 and entry["type"] == "Sleep":
+            self.pen.dashes(x, y, until, y, colour, dash=2, gap=3)
+        elif until - x > 2:
             self.pen.box(x, y - 3.5, until, y + 3.5, tint(colour, 0.45), radius=3)
             if until - x > 44 and rest and rest[0] is not None:
                 self.pen.write(until - 2, y + 5, duration(rest[0] - at), 9, QUIET, align="right")
-        if how == "failed":
-            self.pen.diamond(x, y, 7, BAD)
-        else:
-            self.pen.dot(x, y, 6, colour, colour)
+        self.pen.dot(x, y, 6, colour, colour)
         if how == "cut off":
             self.pen.cross(until, y, 7, BAD)
+        elif how == "failed":
+            self.pen.diamond(until, y, 7, BAD)
         elif entry["type"] == "Output" and attempt["outcome"] == "completed":
             self.pen.diamond(x + 15, y, 6, BAD) if entry.get("failure") else self.pen.check(x + 15, y, GOOD)
 
@@ -294,3 +302,15 @@ class _Drawing:
 
     def end_of(self, attempt: Item) -> float:
         return float(attempt.get("end", self.ended))
+
+
+def _wrap(told: str, room: float) -> list[str]:
+    """A list in words on at most two lines, broken after a comma."""
+    if measure(told, 10) <= room:
+        return [told]
+    parts = told.split(", ")
+    for kept in range(len(parts) - 1, 0, -1):
+        line = ", ".join(parts[:kept]) + ","
+        if measure(line, 10) <= room:
+            return [line, ", ".join(parts[kept:])]
+    return [told]

@@ -7,6 +7,7 @@ by its ordinal. Columns are aligned by characters, so they read in any fixed-wid
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from playground.recording import Attempt, Effect, Entry, Pod, Timeline, Trace
 
 NONE = "–"
 MAX_CELL = 60
+_ID = re.compile(r"\b(sign_1|prom_1|inv_1)[\w-]+")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> str:
@@ -29,8 +31,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -
 
 
 def clean(text: object) -> str:
-    """Text from outside as one short line that cannot act: no control or direction marks."""
-    line = "".join(c if c.isprintable() else " " for c in str(text))
+    """Text from outside as one short line that cannot act: no control or direction marks, ids shortened."""
+    line = _ID.sub(r"\1…", "".join(c if c.isprintable() else " " for c in str(text)))
     return line if len(line) <= MAX_CELL else line[: MAX_CELL - 1] + "…"
 
 

@@ -9,7 +9,7 @@ import { makeRows } from "./lens-rows.js";
 
 const PAD = 14; // px before the plot
 const END = 30; // px after it
-const HEAD = 240; // px a head may take beside its band
+const HEAD = 130; // px that every head has before the next one may take them
 const LANE = 20; // px, as in lens.css
 const AGAIN = { happened: "", repeated: ", known by its key: nothing happened again", refused: ", refused: nothing happened" };
 const NOTES = { killed: "killed", stopped: "stopped", crashed: "crashed", refused: "refused" };
@@ -159,17 +159,18 @@ export function makeBoard(lens) {
     const begun = found.root.attempts.filter((attempt) => attempt.at <= view.t);
     const specs = [["div", { class: "lens-corner", role: "columnheader" }, "Journal"]];
     let limit = view.plot; // where the next head begins
-    for (const attempt of begun.toReversed()) {
+    for (let n = begun.length - 1; n >= 0; n -= 1) {
+      const attempt = begun[n];
       const band = view.x(attempt.at);
-      if (band > view.plot) continue;
+      if (band > view.plot || view.x(Math.min(attempt.end ?? Infinity, view.moment)) < 0) continue;
       const text = attemptText(attempt, view.t);
-      // A head may begin left of its narrow band, if what it says would not fit otherwise.
-      const wanted = Math.min(HEAD, text.length * 6.2 + 14);
-      const left = Math.max(0, Math.min(band, Math.max(limit - wanted - 8, band - HEAD / 2)));
+      // A head may begin left of its narrow band if what it says would not fit, and if there is room.
+      const earlier = n ? view.x(begun[n - 1].at) + HEAD : 0;
+      const left = Math.max(0, Math.min(band, Math.max(limit - Math.max(118, text.length * 3.4 + 30), earlier)));
       const room = limit - left - 8;
-      if (specs.length > 40 || room < 10 || view.x(Math.min(attempt.end ?? Infinity, view.moment)) < 0) continue;
+      if (specs.length > 40 || room < 10) continue;
       limit = left;
-      const name = room > 96 ? `attempt ${attempt.number} on ${circled(attempt.ordinal)}` : `${attempt.number}`;
+      const name = room > 96 ? `attempt ${attempt.number} on ${circled(attempt.ordinal)}` : room > 64 ? `attempt ${attempt.number}` : `${attempt.number}`;
       specs.push(["div", {
         class: `lens-head c${colour(attempt.ordinal)}`, role: "columnheader", "aria-colindex": attempt.number + 1,
         style: { left: px(view.side + left), "max-width": px(room) },

@@ -13,6 +13,7 @@ const MOST_HEIGHT = 460; // px of rows before they scroll
 const ROOMY = 40; // rows up to which there is room for two lines each
 const REPLAY = 11; // px after an attempt's start: its column of replayed marks
 const MOST_CELLS = 160;
+const ENDS = { "cut off": "cross", failed: "diamond" };
 
 /** @param lens {state, found, view, draw, select} (lens.js). */
 export function makeRows(lens) {
@@ -130,10 +131,11 @@ export function makeRows(lens) {
       const told = mark.how === "replayed" ? mark.open || mark.until - mark.at > 0.002 : mark.until > mark.at;
       if (told && long > 2) {
         const took = long > 44 ? duration(mark.until - mark.at) : "";
-        inside.push(["span", { class: `lens-bar ${mark.open ? "open" : ""}`, "data-took": took, style: { left: px(at), width: px(long) } }]);
+        const waiting = entry.type === "Sleep" ? "waiting" : "";
+        inside.push(["span", { class: `lens-bar ${waiting} ${mark.open ? "open" : ""}`, "data-took": took, style: { left: px(at), width: px(long) } }]);
       }
       style["--e"] = px(ending(entry, attempt, mark) ? at + Math.max(long, 15) : at + long);
-      props["data-end"] = ending(entry, attempt, mark) || (mark.how === "cut off" ? "cross" : null);
+      props["data-end"] = ending(entry, attempt, mark) || ENDS[mark.how];
     }
     for (const wait of waits) {
       const [from, to] = [view.x(wait.from) - start, view.x(wait.to) - start];
