@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -200,15 +202,20 @@ class Notebook:
         self.page.evaluate("([command, args]) => jupyterapp.commands.execute(command, args)", [command, arguments])
 
 
-@pytest.fixture
-def open_notebook(lab: Lab, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
-    """Opens a notebook with these cells, in a page of its own: `open_notebook("1 + 1", "2", theme="dark")`."""
+@contextmanager
+def notebooks(lab: Lab, chromium: Browser, stem: str) -> Iterator[OpenNotebook]:
+    """Opens notebooks, each in a page of its own, and closes them and their kernels at the end.
+
+    Args:
+        stem: what their files are called.
+    """
+    stem = re.sub(r"[^\w-]", "_", stem)
     contexts = []
 
     def open_it(*cells: str, theme: str = "light", width: int = 1280, height: int = 1000) -> Notebook:
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells], metadata=kernel)
-        name = f"{request.node.name}-{len(contexts)}.ipynb".replace("/", "_").replace("[", "-").replace("]", "")
+        name = f"{stem}-{len(contexts)}.ipynb"
         nbformat.write(content, lab.directory / name)
         context = chromium.new_context(viewport={"width": width, "height": height})
         contexts.append(context)
@@ -216,13 +223,22 @@ def open_notebook(lab: Lab, chromium: Browser, request: pytest.FixtureRequest) -
         page.set_default_timeout(PATIENCE)
         page.goto(f"{lab.url}/doc/tree/{name}?reset")
         notebook = Notebook(page)
-        if theme == "dark":
-            notebook.execute("apputils:change-theme", theme="JupyterLab Dark")
-            page.wait_for_selector("body[data-jp-theme-light='false']")
+        notebook.execute("apputils:change-theme", theme=f"JupyterLab {theme.title()}")  # the last one is remembered
+        page.wait_for_selector(f"body[data-jp-theme-light='{'false' if theme == 'dark' else 'true'}']")
         return notebook
 
-    yield open_it
-    for context in contexts:
-        context.close()
-    for session in httpx.get(f"{lab.url}/api/sessions").json():
-        httpx.delete(f"{lab.url}/api/sessions/{session['id']}", timeout=30)
+    try:
+        yield open_it
+    finally:
+        for context in contexts:
+            context.close()
+        for session in httpx.get(f"{lab.url}/api/sessions").json():
+            if session["path"].startswith(f"{stem}-"):
+                httpx.delete(f"{lab.url}/api/sessions/{session['id']}", timeout=30)
+
+
+@pytest.fixture
+def open_notebook(lab: Lab, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
+    """Opens a notebook with these cells, in a page of its own: `open_notebook("1 + 1", "2", theme="dark")`."""
+    with notebooks(lab, chromium, request.node.name) as open_it:
+        yield open_it

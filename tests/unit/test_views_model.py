@@ -103,7 +103,7 @@ def test_only_pods_that_were_there_meanwhile() -> None:
     tale.end("shop-2", tale.start("shop-2", "inv_s", "Signup/signup")).gone("shop-2").pod("shop-3")
     pods = model.picture(Recording(tale.events).timeline, "inv_s")["tables"]["pods"]
     assert list(pods) == ["shop-2"]
-    assert pods["shop-2"]["n"] == 2
+    assert pods["shop-2"]["n"] == 1
 
 
 def test_what_comes_from_outside_can_be_sent() -> None:

@@ -1,0 +1,23 @@
+"""`python -m benchmarks [NAME …]`: print the README's figures as Markdown, with the machine they are of."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+
+from benchmarks.measure import machine
+
+BENCHMARKS = {"playground": "benchmarks.playground_figures", "atlas": "benchmarks.atlas", "lens": "benchmarks.lens"}
+
+
+def main() -> None:
+    """Run the benchmarks that are named, or all."""
+    names = sys.argv[1:] or list(BENCHMARKS)
+    print(f"Measured on {time.strftime('%Y-%m-%d')}: {machine()}")
+    for name in names:
+        print(f"\n### {name}\n\n{importlib.import_module(BENCHMARKS[name]).run()}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
