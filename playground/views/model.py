@@ -157,27 +157,31 @@ def _put_trace(tables: dict[str, dict[str, Item | None]], timeline: Timeline, tr
 
 
 def _trace(timeline: Timeline, trace: Trace) -> Item:
-    return _some(
-        target=_text(trace.target),
-        status=trace.status,
-        parent=trace.parent,
-        sent=_time(timeline, trace.sent_at),
-        failure=_failure(trace.failure),
-        last_failure=_text(trace.last_failure, 300),
-        status_at=_time(timeline, trace.status_at or None),
-    )
+    return {
+        "target": _text(trace.target),
+        "status": trace.status,
+        **_some(
+            parent=trace.parent,
+            sent=_time(timeline, trace.sent_at),
+            failure=_failure(trace.failure),
+            last_failure=_text(trace.last_failure, 300),
+            status_at=_time(timeline, trace.status_at or None),
+        ),
+    }
 
 
 def _attempt(timeline: Timeline, attempt: Attempt) -> Item:
-    return _some(
-        pod=attempt.pod,
-        at=_time(timeline, attempt.started_at),
-        end=_time(timeline, attempt.ended_at),
-        outcome=attempt.outcome,
-        known=attempt.known_entries,
-        failure=_failure(attempt.failure),
-        waits=[row_id(row) for row in attempt.waits_for],
-    )
+    return {
+        "pod": attempt.pod,
+        "at": _time(timeline, attempt.started_at),
+        "outcome": attempt.outcome,
+        **_some(
+            end=_time(timeline, attempt.ended_at),
+            known=attempt.known_entries,
+            failure=_failure(attempt.failure),
+            waits=[row_id(row) for row in attempt.waits_for],
+        ),
+    }
 
 
 def _entry(timeline: Timeline, trace: Trace, entry: Entry) -> Item:
@@ -210,16 +214,18 @@ def _mark(timeline: Timeline, mark: Mark) -> list[Any]:
 
 
 def _pod(timeline: Timeline, pod: Pod) -> Item:
-    return _some(
-        label=_text(pod.label),
-        n=pod.ordinal,
-        service=_text(pod.service),
-        revision=_text(pod.revision),
-        phase=pod.phase,
-        at=_time(timeline, pod.started_at),
-        ready=_time(timeline, pod.ready_at),
-        gone=_time(timeline, pod.gone_at),
-    )
+    return {
+        "label": _text(pod.label),
+        "n": pod.ordinal,
+        "service": _text(pod.service),
+        "revision": _text(pod.revision),
+        "phase": pod.phase,
+        "at": _time(timeline, pod.started_at),
+        **_some(
+            ready=_time(timeline, pod.ready_at),
+            gone=_time(timeline, pod.gone_at),
+        ),
+    }
 
 
 def _effects(timeline: Timeline, traces: Collection[str], positions: Iterable[int]) -> dict[str, Item | None]:
@@ -232,19 +238,21 @@ def _effects(timeline: Timeline, traces: Collection[str], positions: Iterable[in
 
 def _effect(timeline: Timeline, effect: Effect) -> Item:
     attempt = timeline.attempts.get((effect.pod, effect.attempt))
-    return _some(
-        n=effect.number,
-        kind=_text(effect.kind),
-        at=_time(timeline, effect.at),
-        key=_text(effect.key),
-        repeated=effect.repeated,
-        refused=effect.refused,
-        body=_text(effect.body),
-        pod=effect.pod,
-        trace=effect.invocation,
-        attempt=attempt.number if attempt else None,
-        row=row_id(effect.row) if effect.row else None,
-    )
+    return {
+        "n": effect.number,
+        "kind": _text(effect.kind),
+        "at": _time(timeline, effect.at),
+        "trace": effect.invocation,
+        **_some(
+            key=_text(effect.key),
+            repeated=effect.repeated,
+            refused=effect.refused,
+            body=_text(effect.body),
+            pod=effect.pod,
+            attempt=attempt.number if attempt else None,
+            row=row_id(effect.row) if effect.row else None,
+        ),
+    }
 
 
 def _time(timeline: Timeline, at: float | None) -> float | None:
@@ -262,4 +270,4 @@ def _text(text: str, most: int = PREVIEW) -> str:
 
 
 def _some(**fields: Any) -> Item:
-    return {name: value for name, value in fields.items() if value is not None and value not in ("", [], False)}
+    return {name: value for name, value in fields.items() if value not in (None, "", []) and value is not False}

@@ -175,7 +175,7 @@ class _Drawing:
             told, colour = self.told(number, attempt), self.colour(attempt)
             # A head may begin left of its narrow band if what it says would not fit, and if there is room.
             earlier = bands[number - 2] + HEAD if number > 1 else SIDE
-            left = max(SIDE, min(bands[number - 1], max(limit - max(104, measure(told, 10) / 2 + 30), earlier)))
+            left = max(SIDE, min(bands[number - 1], max(limit - max(128, measure(told, 10) / 2 + 34), earlier)))
             room = limit - left - 8
             if room < 12:
                 continue
@@ -185,7 +185,13 @@ class _Drawing:
             self.pen.box(
                 left + 2, self.heads_top, left + min(width, room), self.heads_top + 18 + 12 * len(lines), PAPER
             )
-            name = f"attempt {number} on pod {self.ordinal(attempt)}" if room > 96 else str(number)
+            name = (
+                f"attempt {number} on pod {self.ordinal(attempt)}"
+                if room > 112
+                else f"attempt {number}"
+                if room > 60
+                else str(number)
+            )
             self.pen.write(left + 5, self.heads_top + 3, name, 12, colour, bold=True, most=room)
             ink = BAD if attempt["outcome"] in _BROKEN else QUIET
             for n, line in enumerate(lines):

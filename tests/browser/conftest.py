@@ -224,7 +224,7 @@ def notebooks(lab: Lab, chromium: Browser, stem: str) -> Iterator[OpenNotebook]:
         page.goto(f"{lab.url}/doc/tree/{name}?reset")
         notebook = Notebook(page)
         notebook.execute("apputils:change-theme", theme=f"JupyterLab {theme.title()}")  # the last one is remembered
-        page.wait_for_selector(f"body[data-jp-theme-light='{'false' if theme == 'dark' else 'true'}']")
+        page.wait_for_selector(f"body[data-jp-theme-light='{'false' if theme == 'dark' else 'true'}']", state="attached")
         return notebook
 
     try:

@@ -272,7 +272,7 @@ def test_axe_on_a_working_board_in_both_themes(shop: Notebook) -> None:
     button(state, "Add a value").click()
     for theme, light in (("JupyterLab Light", "true"), ("JupyterLab Dark", "false")):
         shop.execute("apputils:change-theme", theme=theme)
-        page.wait_for_selector(f"body[data-jp-theme-light='{light}']")
+        page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
         page.wait_for_selector(f".dp-board[data-theme='{'light' if light == 'true' else 'dark'}']")
         assert axe(page) == []
 

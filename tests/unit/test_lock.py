@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -43,3 +46,21 @@ def test_the_server_version_is_pinned_in_one_place() -> None:
         and pinned.search(path.read_text())
     ]
     assert places == ["playground/local/binary.py"]
+
+
+def test_what_the_code_imports_is_locked() -> None:
+    providers = importlib.metadata.packages_distributions()
+    locked = {_canonical(name) for name in PINS}
+    missing = {}
+    for path in sorted((ROOT / "playground").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+            named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for module in {name.split(".")[0] for name in named} - sys.stdlib_module_names - {"playground"}:
+                if not locked & {_canonical(name) for name in providers.get(module, [])}:
+                    missing[module] = path.name
+    assert missing == {}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,292 @@
+"""The lens's other forms: the bundle a notebook keeps, the picture, the page, the details of an entry."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from PIL import Image
+
+from playground.errors import RecordingError
+from playground.recording import Event, Recording
+from playground.recording.trace import Entry
+from playground.views import lens as lens_module
+from playground.views import picture, text
+from playground.views.assets import STATIC, css, esm
+from playground.views.details import all_details, details
+from playground.views.lens import Lens
+from playground.views.page import page
+from playground.views.source import locate
+from playground.views.words import duration
+from tests.unit.lens_models import MODELS, NAMES, made, recorded
+from tests.unit.stories import Tale, long_day
+from tests.unit.test_timeline import events_strategy
+from tests.unit.test_views_model import many_entries
+
+HOSTILE = [
+    "</script><script>window.broken = 1</script>",
+    "<img src=x onerror='window.broken = 1'>",
+    "'\"`&amp;{{7*7}}${window.broken = 1}",
+    "\u202eright to left\u202c \u2066isolated\u2069 \ud800 half",
+    "\u0000\u001b[31m\u2028\u2029",
+    "x" * 1_000_000,
+]
+
+
+def hostile() -> Recording:
+    """A run all of whose texts are out to get us."""
+    tale = Tale().deploy().pod("shop-1").send("inv_s", f"Signup/{HOSTILE[0]}")
+    number = tale.start("shop-1", "inv_s", f"Signup/{HOSTILE[0]}")
+    for entry, payload in enumerate(HOSTILE, 1):
+        step = {"pod": "shop-1", "attempt": number, "entry": entry}
+        tale.say("entry.executed", **step, type="Run", name=payload)
+        tale.say(
+            "effect.happened", number=entry, effect=payload, key=payload, body=payload, pod="shop-1", attempt=number
+        )
+        tale.say("entry.completed", **step, type="Run completion", value=payload, size=len(payload))
+    tale.say("attempt.failed", pod="shop-1", attempt=number, code=500, message=HOSTILE[1], stacktrace=HOSTILE[0])
+    return Recording(tale.say("attempt.closed", pod="shop-1", attempt=number).events)
+
+
+# -- the bundle -------------------------------------------------------------------------------------
+
+
+def test_outside_a_notebook_it_is_text() -> None:
+    recording, root = recorded("signup")
+    lens = recording.watch(root)
+    assert lens._repr_mimebundle_() == ({"text/plain": repr(lens)}, {})
+    assert repr(lens) == text.invocation_table(recording.invocation(root), recording.timeline)
+
+
+def test_in_a_notebook_it_is_a_widget_a_picture_and_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lens_module, "_in_a_notebook", lambda: True)
+    recording, root = recorded("signup")
+    lens = recording.watch(root)
+    bundle, metadata = lens._repr_mimebundle_()
+    assert bundle.keys() == {"text/plain", "image/png", "application/vnd.jupyter.widget-view+json"}
+    assert bundle["text/plain"] == repr(lens)
+    assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).width == 2 * metadata["image/png"]["width"]
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == lens.widget.model_id
+    assert lens._repr_mimebundle_()[0]["application/vnd.jupyter.widget-view+json"]["model_id"] == lens.widget.model_id
+    lens.widget.close()
+
+
+def test_an_invocation_nobody_recorded() -> None:
+    with pytest.raises(RecordingError, match="holds no invocation inv_nobody"):
+        Recording().watch("inv_nobody")
+
+
+def test_the_widget_of_a_loaded_recording_shows_details_and_does_nothing() -> None:
+    recording, root = recorded("signup")
+    widget = Lens(recording, root).widget
+    snapshot = widget.get_state()["snapshot"]
+    assert snapshot["values"]["open"] is False
+    assert snapshot["tables"] == made("signup")["picture"]["tables"]
+    sent: list[Any] = []
+    widget.send = sent.append
+    for name, data in (("entry", {"entry": f"{root}/e2"}), ("kill pod", {"pod": "x"}), ("entry", {"entry": "x/e9"})):
+        widget._receive({"type": "act", "view": "v", "id": "1", "name": name, "data": data}, None)
+    assert sent[0]["value"]["frames"]
+    assert "nothing to kill pod here" in sent[1]["error"]
+    assert "nothing to entry here" in sent[2]["error"]
+    widget.close()
+
+
+# -- the picture ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_picture_is_the_same_every_time_and_small(name: str) -> None:
+    recording, root = recorded(name)
+    png = picture.png(recording.timeline, root)
+    assert png == picture.png(recording.timeline, root)
+    assert len(png) < 100_000
+    image = Image.open(io.BytesIO(png))
+    assert image.width == 2 * picture.WIDTH
+    assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+
+
+@settings(max_examples=10, deadline=None)
+@given(events_strategy)
+def test_anything_that_can_be_folded_can_be_drawn(events: list[Event]) -> None:
+    recording = Recording(events)
+    for invocation in recording.timeline.invocations:
+        assert picture.png(recording.timeline, invocation)
+        assert page(recording, invocation)
+
+
+def test_a_long_journal_is_drawn_from_both_ends() -> None:
+    timeline = Recording(many_entries(2000)).timeline
+    assert Image.open(io.BytesIO(picture.png(timeline, "inv_b"))).height < 4000
+
+
+def test_hostile_texts_are_drawn() -> None:
+    assert picture.png(hostile().timeline, "inv_s")
+
+
+def test_durations_are_told_as_in_the_page() -> None:
+    told = [duration(s) for s in (0, 0.0032, 0.0104, 0.41, 0.9996, 2.4, 38, 41.23, 125, 7380)]
+    assert told == ["0 ms", "3.2 ms", "10 ms", "410 ms", "1 s", "2.4 s", "38 s", "41.2 s", "2 min 5 s", "2 h 3 min"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_javascript_tests_start_from_the_model_of_today(name: str) -> None:
+    written = json.loads((MODELS / f"{name}.json").read_text())
+    assert written == json.loads(json.dumps(made(name))), "python -m tests.unit.lens_models"
+
+
+# -- the page ---------------------------------------------------------------------------------------
+
+
+def test_a_page_stands_alone(tmp_path: Path) -> None:
+    recording, root = recorded("signup")
+    path = recording.export(root, tmp_path / "run.html")
+    content = path.read_text("utf-8")
+    assert re.findall(r"""(?:src|href)=["']|@import|url\((?!#|['"]?data:|[^)]*hatch)""", content) == []
+    assert "default-src 'none'" in content
+    assert text.invocation_table(recording.invocation(root), recording.timeline).splitlines()[0] in content
+
+
+def test_nothing_in_a_recording_can_leave_its_block() -> None:
+    content = page(hostile(), "inv_s")
+    assert content.count("<script") == 2
+    assert content.count("</script>") == 2
+    data = json.loads(content.split('id="recording">')[1].split("</script>")[0])
+    names = [entry.get("label", "") for entry in data["picture"]["tables"]["entries"].values()]
+    assert HOSTILE[0] in names
+    assert all(len(name) <= 200 for name in names)
+
+
+def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
+    recording, root = recorded("signup")
+    with pytest.raises(RecordingError, match="could not be written"):
+        recording.export(root, tmp_path / "missing" / "run.html")
+
+
+# -- the details ------------------------------------------------------------------------------------
+
+
+def test_an_entrys_details() -> None:
+    recording, root = recorded("signup")
+    step = details(recording, root, "e2")
+    assert step is not None
+    assert step["source"]["lines"][step["source"]["line"] - step["source"]["first"]].strip() == (
+        'await ctx.run_typed("send email", send_email, address=name, link=link)'
+    )
+    assert [(frame["attempt"], frame["name"]) for frame in step["frames"]] == [
+        (1, "→ Run"),
+        (2, "← Run (replayed)"),
+        (2, "→ ProposeRunCompletion"),
+        (2, "← Run completion"),
+        (3, "← Run (replayed)"),
+        (3, "← Run completion (replayed)"),
+    ]
+    awakeable = details(recording, root, "s17")
+    assert awakeable is not None
+    assert awakeable["awakeable"].startswith("sign_1")
+    assert awakeable["out"] == {"text": '"clicked"', "size": 9, "cut": False}
+    assert details(recording, root, "e99") is None
+    assert details(recording, "inv_nobody", "e0") is None
+
+
+def test_the_details_of_all_are_those_of_each() -> None:
+    recording, _ = recorded("signup")
+    for key, found in all_details(recording, recording.invocations).items():
+        assert found == details(recording, *key.split("/"))
+
+
+def test_details_can_be_sent_whatever_is_in_them() -> None:
+    recording = hostile()
+    for row in range(1, len(HOSTILE) + 1):
+        found = details(recording, "inv_s", f"e{row}")
+        assert json.dumps(found, ensure_ascii=False).encode("utf-8")
+
+
+def test_the_details_of_a_long_day() -> None:
+    recording = Recording(long_day().events)
+    assert all_details(recording, recording.invocations)
+
+
+# -- the line of source -----------------------------------------------------------------------------
+
+SOURCE = """
+shop = restate.Service("Shop")
+cart = restate.VirtualObject("Cart")
+
+@shop.handler("order")
+async def place_order(ctx, amount):
+    await ctx.run_typed("charge", charge)
+    for n in range(3):
+        await ctx.run(f"ship {n}", ship)
+    await ctx.object_call(add, key="ada", arg=1)
+    ctx.service_send(place_order, arg=2)
+    await ctx.sleep(1)
+    await finish(ctx)
+
+async def finish(ctx):
+    await ctx.run("send receipt", mail)
+
+@cart.handler()
+async def add(ctx, n):
+    ctx.set("count", n)
+    await ctx.get("count")
+    await ctx.sleep(1)
+    await ctx.sleep(2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "entry", "line"),
+    [
+        ("Shop/order", Entry(("entry", 0), "Input"), "async def place_order(ctx, amount):"),
+        ("Shop/order", Entry(("entry", 1), "Run", "charge"), 'await ctx.run_typed("charge", charge)'),
+        ("Shop/order", Entry(("entry", 2), "Run", "ship 2"), 'await ctx.run(f"ship {n}", ship)'),
+        ("Shop/order", Entry(("entry", 3), "Run", "send receipt"), 'await ctx.run("send receipt", mail)'),
+        ("Shop/order", Entry(("entry", 4), "Run", "nowhere"), None),
+        (
+            "Shop/order",
+            Entry(("entry", 5), "Call", target="Cart/ada/add"),
+            'await ctx.object_call(add, key="ada", arg=1)',
+        ),
+        ("Shop/order", Entry(("entry", 6), "OneWayCall", target="Shop/order"), "ctx.service_send(place_order, arg=2)"),
+        ("Shop/order", Entry(("entry", 7), "Sleep"), "await ctx.sleep(1)"),
+        ("Cart/ada/add", Entry(("entry", 1), "SetState", key="count"), 'ctx.set("count", n)'),
+        ("Cart/ada/add", Entry(("entry", 2), "GetLazyState", key="count"), 'await ctx.get("count")'),
+        ("Cart/ada/add", Entry(("entry", 3), "Sleep"), None),
+        ("Cart/ada/missing", Entry(("entry", 0), "Input"), None),
+    ],
+)
+def test_the_line_an_entry_comes_from(target: str, entry: Entry, line: str | None) -> None:
+    place = locate(SOURCE, target, entry)
+    assert (place.lines[place.line - place.first].strip() if place else None) == line
+
+
+def test_a_source_that_is_no_python() -> None:
+    assert locate("this is not python", "A/b", Entry(("entry", 0), "Input")) is None
+
+
+# -- the front end's files --------------------------------------------------------------------------
+
+
+def test_an_entry_modules_text_needs_no_other_file() -> None:
+    for name in ("lens-widget.js", "lens-page.js"):
+        content = esm(name)
+        assert not re.search(r"^(import|export (?!default))\b", content, re.MULTILINE)
+        assert content.count("mountLens(root") >= 1
+
+
+def test_no_module_makes_elements_from_text() -> None:
+    for path in STATIC.glob("*.js"):
+        source = path.read_text("utf-8")
+        for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
+            assert forbidden not in source, f"{path.name}: {forbidden}"
+
+
+def test_style_sheets_ask_for_nothing() -> None:
+    assert "http" not in css("live.css", "lens.css")
