@@ -34,12 +34,12 @@ START = ROOT / "notebooks" / "00-start-here.ipynb"
 @app.command()
 def doctor() -> None:
     """Look at this machine; say what is missing and the line that helps. Status 1 if something is."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from playground.doctor import run_checks
 
     checks = run_checks()
-    table = Table("", "check", "found", box=None, pad_edge=False)
+    table = Table("", "check", Column("found", overflow="fold"), box=None, pad_edge=False)
     signs = {True: Text("ok", "green"), None: Text("note", "yellow"), False: Text("FAIL", "bold red")}
     for check in checks:
         found = Text(check.found)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playground.errors import InvocationFailed, PodNotFound, RecordingError, WaitTimeout
 from playground.recording import Attempt, Event, Trace
+from playground.recording import Pod as RecordedPod
 from playground.recording.timeline import awakeable_id
 from playground.restate.admin import as_json
 from playground.views import text
@@ -252,7 +252,7 @@ class Pod:
             return "\n".join(self._recorded.logs)
 
     @property
-    def _recorded(self) -> Any:
+    def _recorded(self) -> RecordedPod:
         pod = self._playground.recording.timeline.pods.get(self.name)
         if pod is None:
             raise RecordingError(f"The recording holds no pod {self.name}.")
@@ -324,11 +324,3 @@ class Service:
 def parsed(values: dict[str, str]) -> dict[str, Any]:
     """State values as what their JSON stands for."""
     return {name: as_json(value) for name, value in values.items()}
-
-
-def as_body(value: Any) -> Any:
-    """A body in a form a recording can keep."""
-    try:
-        return json.loads(json.dumps(value))
-    except (TypeError, ValueError):
-        return repr(value)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from playground.errors import RequestError, WaitTimeout
 from playground.recording import Event, Recording
@@ -121,3 +122,22 @@ def _overtaken(service: str, key: str, name: str) -> RequestError:
         f"{f'{name!r} is' if name else 'It is'} no longer what it was when the change began: a handler has written it.",
         f"Look at it again, then decide: pg.state({service!r}, {key!r})",
     )
+
+
+def check(service: str, services: Iterable[Mapping[str, Any]]) -> None:
+    """See that a service is one that has keys.
+
+    Args:
+        service: its name.
+        services: the deployed services.
+
+    Raises:
+        RequestError: there is no such virtual object or workflow.
+    """
+    keyed = [each["name"] for each in services if each["type"] != "SERVICE"]
+    if service not in keyed:
+        raise RequestError(
+            f"There is no virtual object or workflow {service!r}.",
+            "Only those have keys, with a state and a queue each.",
+            f"Deployed are: {', '.join(keyed) or 'none'}.",
+        )

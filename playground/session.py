@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,11 +18,13 @@ from playground.backend import Backend, Settings
 from playground.deploying import Deployer
 from playground.engine import Engine
 from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, StartError, WaitTimeout
-from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, as_body, parsed
+from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
 from playground.ledger.client import LedgerClient
+from playground.opening import data_directory, make_backend
 from playground.recording import Event, Recording
 from playground.recording.recorder import Recorder
 from playground.restate.admin import Admin
+from playground.restate.body import as_body, check_body
 from playground.restate.ingress import NO_BODY, Ingress, encode
 from playground.restate.target import Target, parse_target
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from playground.views.lens import Lens
     from playground.views.panels.board import Board, Panels
 
-DIRECTORY_PREFIX = "durable-playground-"
 DEFAULTS = Settings()
 _current: Playground | None = None
 
@@ -104,8 +104,8 @@ class Playground:
     def _launch(cls, backend: str, settings: Settings, data_dir: str | os.PathLike[str] | None = None) -> Playground:
         """Start a playground without making it the notebook's."""
         recording = Recording()
-        directory = _directory(data_dir)
-        made = _backend(backend, directory, data_dir is None, settings, recording)
+        directory = data_directory(data_dir)
+        made = make_backend(backend, directory, data_dir is None, settings, recording)
         engine = Engine()
         playground = cls(made, engine, directory, recording, settings)
         try:
@@ -210,7 +210,7 @@ class Playground:
         self._check_open()
         encode(body)  # what JSON cannot say is refused before anything else is looked at
         parsed_target = parse_target(target, self._deployer.offered())
-        self._check_body(parsed_target, body)
+        check_body(parsed_target, body, self._deployer.offered())
         return self._engine.run(self._send(parsed_target, body, idempotency_key, delay))
 
     async def _send(self, target: Target, body: Any, key: str | None, delay: float | None) -> Invocation:
@@ -262,36 +262,6 @@ class Playground:
         self.recording.append(Event.now("invocation.result", invocation=invocation, **told))
         return text, failure
 
-    def _check_body(self, target: Target, body: Any) -> None:
-        offered = {service["name"]: service for service in self._deployer.offered()}[target.service]
-        handler = next(h for h in offered["handlers"] if h["name"] == target.handler)
-        wants_none, schema = handler.get("input") == "none", handler.get("schema")
-        if wants_none and body is not NO_BODY:
-            raise RequestError(
-                f"{target} takes no body, but one was given.",
-                "Its handler has no parameter besides the context.",
-                f"pg.send({str(target)!r})",
-            )
-        if body is NO_BODY and schema is not None:
-            raise RequestError(
-                f"{target} takes a body, but none was given.",
-                f"Its handler expects {handler['input']}.",
-                f"pg.send({str(target)!r}, {{...}})",
-            )
-        if schema is None or body is NO_BODY or isinstance(body, bytes):
-            return
-        from jsonschema import Draft202012Validator
-        from jsonschema.exceptions import best_match
-
-        error = best_match(Draft202012Validator(schema).iter_errors(as_body(body)))
-        if error is not None:
-            raise RequestError(
-                f"{target} does not take this body: {error.message[:300]}.",
-                f"Its handler expects {handler['input']}"
-                + (f", and at {error.json_path} found something else." if error.path else "."),
-                "Sent all the same, the handler would fail on every retry. Correct the body.",
-            )
-
     def atlas(
         self,
         request: str,
@@ -333,7 +303,7 @@ class Playground:
 
         self._check_open()
         plan = parse_plan(target=target, depth=depth, most=most, seed=seed, concurrency=concurrency)
-        self._check_body(parse_target(request, self._deployer.offered()), body)
+        check_body(parse_target(request, self._deployer.offered()), body, self._deployer.offered())
         return Sweep(self, Request(request, body, frozenset(keys)), plan, drive).run()
 
     # -- what is there --------------------------------------------------------------------------------
@@ -394,7 +364,8 @@ class Playground:
         Raises:
             RequestError: no such object is deployed.
         """
-        self._check_keyed(service)
+        self._check_open()
+        keyed.check(service, self._deployer.offered())
 
         self._engine.run(keyed.read_state(self.recording, self._admin, service, key))
         state = State(parsed(self.recording.timeline.states[service, key]))
@@ -414,7 +385,8 @@ class Playground:
             RequestError: no such object is deployed, or it is written by a handler at the same moment.
             WaitTimeout: it is accepted, but the key's lock is still held; says by what.
         """
-        self._check_keyed(service)
+        self._check_open()
+        keyed.check(service, self._deployer.offered())
         new = {name: encode(value)[0] or b"" for name, value in values.items()}
         self._engine.run(keyed.set_state(self.recording, self._admin, service, key, new, timeout))
         return self.state(service, key)
@@ -425,7 +397,8 @@ class Playground:
         Raises:
             RequestError: no such object is deployed.
         """
-        self._check_keyed(service)
+        self._check_open()
+        keyed.check(service, self._deployer.offered())
 
         async def read() -> None:
             await self._recorder.look()
@@ -504,16 +477,6 @@ class Playground:
         if self._closed:
             raise PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
 
-    def _check_keyed(self, service: str) -> None:
-        self._check_open()
-        keyed = [s["name"] for s in self._deployer.offered() if s["type"] != "SERVICE"]
-        if service not in keyed:
-            raise RequestError(
-                f"There is no virtual object or workflow {service!r}.",
-                "Only those have keys, with a state and a queue each.",
-                f"Deployed are: {', '.join(keyed) or 'none'}.",
-            )
-
     def __repr__(self) -> str:
         if self._closed:
             return "Playground, closed"
@@ -535,38 +498,6 @@ def current() -> Playground:
     if _current is None or _current._closed:
         raise PlaygroundClosed("No playground is open.", "", "pg = Playground.open()")
     return _current
-
-
-def _directory(data_dir: str | os.PathLike[str] | None) -> Path:
-    if data_dir is not None:
-        path = Path(data_dir).absolute()
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StartError(
-                f"The data directory {path} cannot be used.",
-                f"{error.strerror}.",
-                "Name a directory that is yours: Playground.open(data_dir=...)",
-            ) from error
-        return path
-    try:
-        return Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
-    except OSError as error:
-        raise StartError(
-            "There is no room for a data directory.", f"{error.strerror}: {tempfile.gettempdir()}.", "export TMPDIR=..."
-        ) from error
-
-
-def _backend(name: str, directory: Path, remove: bool, settings: Settings, recording: Recording) -> Backend:
-    if name == "local":
-        from playground.local.backend import LocalBackend
-
-        return LocalBackend(directory, remove=remove, settings=settings, record=recording.append)
-    raise StartError(
-        f"There is no backend {name!r}.",
-        "It was asked for by Playground.open(backend=...) or by the variable PLAYGROUND_BACKEND.",
-        'Playground.open(backend="local")',
-    )
 
 
 def _register_magic() -> None:

@@ -56,7 +56,7 @@ class ExclusiveActivator:
         """Start a pod that loads the source and serves nobody, to see that it can."""
         self._first, theirs = socket.socketpair()
         pod = await self._start(theirs)
-        pod.loaded.add_done_callback(lambda _: self._first and self._first.close())
+        pod.loaded.add_done_callback(self._seen)
         return pod
 
     async def kill(self, name: str) -> None:
@@ -69,6 +69,10 @@ class ExclusiveActivator:
         """Give up the address; pods end when Restate closes their connections, or with the keeper."""
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
+
+    def _seen(self, _loaded: object) -> None:
+        if self._first is not None:
+            self._first.close()
 
     def _connected(self) -> None:
         try:

@@ -223,10 +223,10 @@ def _message(line: str) -> str:
 
 def _free_ports() -> tuple[int, int, int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = tuple(s.getsockname()[1] for s in sockets)
+    ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
         s.close()
-    return ports  # type: ignore[return-value]
+    return ports[0], ports[1], ports[2]
 
 
 async def _healthy(client: httpx.AsyncClient, url: str) -> bool:

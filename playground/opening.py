@@ -1,0 +1,56 @@
+"""What a playground is opened on: a data directory, and a backend."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from playground.backend import Backend, Settings
+from playground.errors import StartError
+from playground.recording import Recording
+
+DIRECTORY_PREFIX = "durable-playground-"
+"""Data directories of playgrounds that were not given one."""
+
+
+def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
+    """The directory a playground keeps its data in: the one that was named, or a new one.
+
+    Raises:
+        StartError: it cannot be made.
+    """
+    if data_dir is not None:
+        path = Path(data_dir).absolute()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(
+                f"The data directory {path} cannot be used.",
+                f"{error.strerror}.",
+                "Name a directory that is yours: Playground.open(data_dir=...)",
+            ) from error
+        return path
+    try:
+        return Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+    except OSError as error:
+        raise StartError(
+            "There is no room for a data directory.", f"{error.strerror}: {tempfile.gettempdir()}.", "export TMPDIR=..."
+        ) from error
+
+
+def make_backend(name: str, directory: Path, remove: bool, settings: Settings, recording: Recording) -> Backend:
+    """A backend by its name; nothing but this knows which there are.
+
+    Raises:
+        StartError: there is none of that name.
+    """
+    if name == "local":
+        from playground.local.backend import LocalBackend
+
+        return LocalBackend(directory, remove=remove, settings=settings, record=recording.append)
+    raise StartError(
+        f"There is no backend {name!r}.",
+        "It was asked for by Playground.open(backend=...) or by the variable PLAYGROUND_BACKEND.",
+        'Playground.open(backend="local")',
+    )

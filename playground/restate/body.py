@@ -1,0 +1,62 @@
+"""Request bodies, held against the JSON schema that a handler's SDK has told Restate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from playground.errors import RequestError
+from playground.restate.ingress import NO_BODY
+from playground.restate.target import Target
+
+
+def as_body(value: Any) -> Any:
+    """A body in a form a recording can keep."""
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def check_body(target: Target, body: Any, services: Iterable[Mapping[str, Any]]) -> None:
+    """Hold a body against what a handler says it takes.
+
+    Restate would accept it, and the handler would then fail on it, and fail again on every retry.
+
+    Args:
+        target: the handler.
+        body: what it is to get, or NO_BODY.
+        services: the deployed services, with each handler's `input` and `schema`.
+
+    Raises:
+        RequestError: the handler does not take such a body.
+    """
+    offered = {service["name"]: service for service in services}[target.service]
+    handler = next(h for h in offered["handlers"] if h["name"] == target.handler)
+    wants_none, schema = handler.get("input") == "none", handler.get("schema")
+    if wants_none and body is not NO_BODY:
+        raise RequestError(
+            f"{target} takes no body, but one was given.",
+            "Its handler has no parameter besides the context.",
+            f"pg.send({str(target)!r})",
+        )
+    if body is NO_BODY and schema is not None:
+        raise RequestError(
+            f"{target} takes a body, but none was given.",
+            f"Its handler expects {handler['input']}.",
+            f"pg.send({str(target)!r}, {{...}})",
+        )
+    if schema is None or body is NO_BODY or isinstance(body, bytes):
+        return
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema).iter_errors(as_body(body)))
+    if error is not None:
+        raise RequestError(
+            f"{target} does not take this body: {error.message[:300]}.",
+            f"Its handler expects {handler['input']}"
+            + (f", and at {error.json_path} found something else." if error.path else "."),
+            "Sent all the same, the handler would fail on every retry. Correct the body.",
+        )
