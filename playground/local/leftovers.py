@@ -17,8 +17,7 @@ from pathlib import Path
 
 import psutil
 
-PREFIX = "durable-playground-"
-"""How the name of a temporary data directory starts."""
+from playground.opening import DIRECTORY_PREFIX as PREFIX
 
 _STARTING_SECONDS = 60.0
 _KEEPER, _POD, _SERVER = "playground.local.keeper", "playground.pod", "restate-server"

@@ -26,18 +26,21 @@ class LedgerProcess:
 
     def __init__(self, file: Path, *, processes: Processes, settings: Settings, record: Record) -> None:
         self._file, self._processes, self._settings, self._record = file, processes, settings, record
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._socket: socket.socket | None = None
         self._closed = False
         self._task: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         """Where handlers reach it."""
+        assert self._socket is not None
         host, port = self._socket.getsockname()
         return f"http://{host}:{port}"
 
     async def start(self) -> None:
-        """Start the process."""
+        """Start the process, on the same address every time."""
+        if self._socket is None:
+            self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         output = Output(self._take)
 
         def exited(_status: int) -> None:
@@ -59,7 +62,8 @@ class LedgerProcess:
     def close(self) -> None:
         """Give up the address; the process ends with its keeper."""
         self._closed = True
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def _take(self, items: list[tuple[str, Any]]) -> None:
         for what, item in items:

@@ -29,6 +29,7 @@ CHROMIUM_FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
+AXE_CORE = "axe-core@4.14.1"
 PATIENCE = 30_000  # milliseconds
 SETTINGS: dict[str, dict[str, Any]] = {
     "notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -78,6 +79,36 @@ def watch_errors(page: Page) -> list[str]:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     return errors
+
+
+@pytest.fixture(scope="session")
+def axe_core(request: pytest.FixtureRequest) -> str:
+    """The script of axe-core: a file named by AXE_CORE, else fetched once with npm into pytest's cache."""
+    given = os.environ.get("AXE_CORE")
+    if given is None:
+        folder = request.config.cache.mkdir("axe-core")  # type: ignore[union-attr]
+        found = folder / "node_modules" / "axe-core" / "axe.min.js"
+        if not found.exists():
+            npm = shutil.which("npm")
+            if npm is None:
+                missing("no npm to fetch axe-core with; set AXE_CORE to the path of axe.min.js")
+            command = [str(npm), "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", AXE_CORE]
+            done = subprocess.run([*command, "--prefix", str(folder)], capture_output=True, text=True, timeout=120)
+            if done.returncode:
+                missing(f"axe-core could not be fetched: {done.stderr[-500:]}")
+        given = str(found)
+    return Path(given).read_text("utf-8")
+
+
+def violations(page: Page, axe_core: str, selector: str) -> list[str]:
+    """What axe-core finds wrong in a part of a page."""
+    page.evaluate(axe_core)
+    found = page.evaluate("selector => axe.run(selector, {resultTypes: ['violations']})", selector)
+    return [
+        f"{rule['id']}: {node['target']} {node['failureSummary']}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
 
 
 class Lab:
@@ -224,7 +255,9 @@ def notebooks(lab: Lab, chromium: Browser, stem: str) -> Iterator[OpenNotebook]:
         page.goto(f"{lab.url}/doc/tree/{name}?reset")
         notebook = Notebook(page)
         notebook.execute("apputils:change-theme", theme=f"JupyterLab {theme.title()}")  # the last one is remembered
-        page.wait_for_selector(f"body[data-jp-theme-light='{'false' if theme == 'dark' else 'true'}']", state="attached")
+        page.wait_for_selector(
+            f"body[data-jp-theme-light='{'false' if theme == 'dark' else 'true'}']", state="attached"
+        )
         return notebook
 
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from playground.local.binary import ENVIRONMENT, SERVER_VERSION
-from playground.local.leftovers import PREFIX
+from playground.opening import DIRECTORY_PREFIX as PREFIX
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from playground import doctor
 from playground.doctor import Check
 from playground.local.binary import ENVIRONMENT
-from playground.local.leftovers import PREFIX
+from playground.opening import DIRECTORY_PREFIX as PREFIX
 
 
 def test_every_check_answers_and_what_is_not_ok_has_a_fix() -> None:

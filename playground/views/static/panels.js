@@ -20,8 +20,7 @@ const PANELS = {
 function render({ model, el }) {
   const names = model.get("panels").filter((name) => Object.hasOwn(PANELS, name));
   const columns = [0, 1].map(() => element("div", { class: "dp-column" })).slice(0, names.length);
-  // JupyterLab's own keys, such as "d d" or the arrows, are not meant while somebody works in here.
-  const board = element("div", { class: "dp dp-board", role: "region", "aria-label": "Playground", "data-lm-suppress-shortcuts": "true" }, element("div", { class: "dp-columns" }, ...columns));
+  const board = element("div", { class: "dp dp-board", role: "region", "aria-label": "Playground" }, element("div", { class: "dp-columns" }, ...columns));
   const listeners = [];
   const wire = connect(model, {
     onBusy: (busy) => listeners.forEach((listener) => listener(busy)),
@@ -40,6 +39,11 @@ function render({ model, el }) {
     panels[name].draw(wire.picture.tables[name] ?? {});
   }
   names.forEach(draw);
+  // JupyterLab's own plain keys ("d d" deletes a cell) are not meant while somebody works in here, and it keeps
+  // Enter from an input within a cell: https://github.com/jupyterlab/jupyterlab, evtKeydown.
+  board.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
+  });
   el.append(board);
   const unfollow = followTheme(board);
   const clock = setInterval(() => names.forEach((name) => panels[name].tick?.()), 1000);
