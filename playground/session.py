@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import shutil
 import sys
 import threading
 import time
@@ -90,14 +91,18 @@ class Playground:
             StartError: the playground did not get ready; says why.
         """
         global _current
-        if _current is not None and not _current._closed and "IPython" in sys.modules:
+        shell = _shell()
+        if _current is not None and not _current._closed and shell is not None:
             _current.close()
         chosen = backend or os.environ.get("PLAYGROUND_BACKEND") or "local"
         # Forking is safe only from a process without threads of the system's frameworks; macOS has them.
         pods = pods or os.environ.get("PLAYGROUND_PODS") or ("fork" if sys.platform == "linux" else "spawn")
         settings = Settings(inactivity_timeout, retry_interval, idle_window, pods)
         _current = cls._launch(chosen, settings, data_dir)
-        _register_magic()
+        if shell is not None:
+            from playground.magic import register
+
+            register(shell)
         return _current
 
     @classmethod
@@ -112,6 +117,8 @@ class Playground:
             engine.run(playground._start())
         except BaseException:
             engine.close()
+            if data_dir is None:
+                shutil.rmtree(directory, ignore_errors=True)
             raise
         atexit.register(playground.close)
         return playground
@@ -500,12 +507,10 @@ def current() -> Playground:
     return _current
 
 
-def _register_magic() -> None:
-    if "IPython" in sys.modules:
-        from IPython.core.getipython import get_ipython
+def _shell() -> Any:
+    """The IPython shell that this code runs in, or None: that IPython is imported says nothing."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython
 
-        from playground.magic import register
-
-        shell = get_ipython()
-        if shell is not None:
-            register(shell)
+    return get_ipython()

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -134,7 +135,9 @@ class Processes:
         except subprocess.TimeoutExpired:
             self._keeper.kill()
             await asyncio.to_thread(self._keeper.wait)
-        if not self._remove:
+        if self._remove:  # the keeper has done it, unless it was killed
+            shutil.rmtree(self._directory, ignore_errors=True)
+        else:
             (self._directory / PID_FILE).unlink(missing_ok=True)
 
     async def _started(self, command: dict[str, Any], fds: list[int], on_exit: Callable[[int], None]) -> int:

@@ -100,7 +100,10 @@ class Timeline:
 
     def trace(self, invocation: str) -> Trace:
         """The trace of an invocation, made when it is first heard of."""
-        return self.invocations.setdefault(invocation, Trace(invocation))
+        if invocation not in self.invocations:
+            self.invocations[invocation] = Trace(invocation)
+            self.touch("trace", invocation)
+        return self.invocations[invocation]
 
     def touch(self, *what: Any) -> None:
         """Note in `changes` what an event touched: each time anew, or a view that has seen the last would miss this."""

@@ -66,7 +66,8 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A page without JupyterLab. An error in its script fails the test."""
-    context = chromium.new_context(viewport={"width": 1200, "height": 900})
+    # Without a page's content security policy: with it, Playwright could not wait for what a script says.
+    context = chromium.new_context(viewport={"width": 1200, "height": 900}, bypass_csp=True)
     page = context.new_page()
     errors = watch_errors(page)
     yield page

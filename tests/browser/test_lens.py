@@ -64,7 +64,8 @@ def signup_source(go: Path) -> str:
 def test_send_kill_replay_suspend_scrub_resolve(open_notebook: OpenNotebook, tmp_path: Path) -> None:
     go = tmp_path / "go"
     notebook = open_notebook(
-        f"from playground import Playground\npg = Playground.open()\npg.deploy(name='signup', source={signup_source(go)!r})",
+        "from playground import Playground\npg = Playground.open()\n"
+        f"pg.deploy(name='signup', source={signup_source(go)!r})",
         "inv = pg.send('Signup/signup', {'username': 'francesco'})\ninv",
         "inv.wait_for(status='suspended', timeout=60); print(inv.status)",
         "import time; time.sleep(1.5)",
@@ -92,6 +93,7 @@ def test_send_kill_replay_suspend_scrub_resolve(open_notebook: OpenNotebook, tmp
     expect(cell(page, "send email", 2)).to_have_attribute("data-how", "executed")
     expect(page.locator(".lens-status")).to_have_attribute("data-status", "suspended")
     notebook.ended(2)
+    page.screenshot(path="/tmp/x/dbg.png")
     expect(page.locator(".lens-wait").last).to_have_attribute("data-told", "awaiting")
     expect(page.locator(".lens-summary")).to_contain_text("“send email” reached the outside world twice")
     expect(page.locator(".lens-pod[data-phase=stopped]")).to_have_count(1)  # scaled to zero
@@ -133,8 +135,8 @@ def test_send_kill_replay_suspend_scrub_resolve(open_notebook: OpenNotebook, tmp
 def test_a_cell_run_again_or_cleared_leaves_no_listener(open_notebook: OpenNotebook) -> None:
     path = str(RECORDINGS / "signup.jsonl")
     notebook = open_notebook(
-        f"from playground import Recording\nr = Recording.load({path!r})\nroot = next(t.id for t in r.invocations if t.sent_at)",
-        "r.watch(root)",
+        f"from playground import Recording\nr = Recording.load({path!r})",
+        "r.watch(next(trace.id for trace in r.invocations if trace.sent_at))",
         "import threading; print(len(r._listeners), [t.name for t in threading.enumerate()].count('playground-views'))",
         theme="dark",
     )
@@ -243,8 +245,8 @@ def test_the_keyboard_walks_entries_and_attempts(signup: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("region", name="Details of the selected entry")).to_be_hidden()
     # Everything else is reached with Tab, in the order it is read.
-    names = []
-    for _ in range(14):
+    names: list[str] = []
+    while names[-1:] != ["Zoom in"]:
         page.keyboard.press("Tab")
         names.append(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent"))
     wanted = [
@@ -257,7 +259,7 @@ def test_the_keyboard_walks_entries_and_attempts(signup: Page) -> None:
         "collapse idle time",
         "Zoom in",
     ]
-    assert [name for name in names if name in wanted] == wanted
+    assert [name for name in names if name in order] == order, names
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -283,26 +285,21 @@ def test_it_fits_a_narrow_page(signup: Page) -> None:
     assert signup.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+FIRST_PAINT = """
+    new MutationObserver((_, observer) => {
+        if (!document.querySelector(".lens-row")) return;
+        observer.disconnect();
+        requestAnimationFrame(() => requestAnimationFrame(() => { window.painted = performance.now(); }));
+    }).observe(document, { childList: true, subtree: true });
+"""
+
+
 def test_ten_thousand_entries(page: Page, tmp_path: Path) -> None:
+    page.add_init_script(FIRST_PAINT)
     page.goto(export(Recording(many_entries(10_000)), "inv_b", tmp_path / "big.html").as_uri())
-    page.wait_for_selector(".lens-row")
-    # Once more in the same page: from the data being there to the first rows on the screen.
-    took = page.evaluate(
-        """async () => {
-            const blob = new Blob([document.querySelector("script[type=module]").textContent], { type: "text/javascript" });
-            document.getElementById("lens").replaceChildren();
-            const began = performance.now();
-            const script = document.createElement("script");
-            return new Promise(done => {
-                new MutationObserver(() => {
-                    if (document.querySelector(".lens-row")) requestAnimationFrame(() => done(performance.now() - began));
-                }).observe(document.getElementById("lens"), { childList: true, subtree: true });
-                script.type = "module";
-                script.textContent = document.querySelector("script[type=module]").textContent;
-                document.body.append(script);
-            });
-        }"""
-    )
+    page.wait_for_function("window.painted")
+    # From the page, with the data in it, having been read, to the first rows on the screen.
+    took = page.evaluate("painted - performance.getEntriesByType('navigation')[0].domInteractive")
     assert took < 1000
     assert mounted(page) <= 400
     scroller = page.locator(".lens-scroll")
@@ -340,10 +337,61 @@ def test_hostile_texts_are_only_text(page: Page, tmp_path: Path) -> None:
     assert page.evaluate("window.broken") is None
     assert page.locator(".lens img, .lens script, .lens a").count() == 0
     expect(page.locator(".lens-title")).to_contain_text("</script><script>window.broken = 1</script>")
-    assert page.evaluate(
-        "[...document.querySelectorAll('.lens *')].every(e => e.childElementCount || e.textContent.length < 2000)"
-    )
+    long = "[...document.querySelectorAll('.lens *')].filter(e => !e.childElementCount && e.textContent.length > 2000)"
+    assert page.evaluate(f"{long}.map(e => e.className)") == []
     assert page.evaluate("document.querySelector('.lens').textContent.includes('\\u202e')") is False
+
+
+LEAKS = """async ([source, snapshot]) => {
+    const alive = { timers: new Set(), frames: new Set(), observers: new Set(), listeners: 0 };
+    const counted = (start, stop, running) => {
+        const [begin, end] = [window[start], window[stop]];
+        window[start] = (work, wait) => {
+            const id = begin(now => { running.delete(id); work(now); }, wait);
+            running.add(id);
+            return id;
+        };
+        window[stop] = id => { running.delete(id); end(id); };
+        return begin;
+    };
+    const later = counted("setTimeout", "clearTimeout", alive.timers);
+    const frame = counted("requestAnimationFrame", "cancelAnimationFrame", alive.frames);
+    for (const name of ["ResizeObserver", "MutationObserver", "IntersectionObserver"]) {
+        const Real = window[name];
+        window[name] = class extends Real {
+            observe(...what) { alive.observers.add(this); super.observe(...what); }
+            disconnect() { alive.observers.delete(this); super.disconnect(); }
+        };
+    }
+    for (const target of [window, document, MediaQueryList.prototype]) {
+        const { addEventListener: add, removeEventListener: remove } = target;
+        target.addEventListener = function (...what) { alive.listeners += 1; return add.apply(this, what); };
+        target.removeEventListener = function (...what) { alive.listeners -= 1; return remove.apply(this, what); };
+    }
+    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    const { default: widget } = await import(url);
+    const [said, heard, closers] = [[], new Set(), []];
+    for (let n = 0; n < 50; n += 1) {
+        const el = document.body.appendChild(document.createElement("div"));
+        const model = {
+            get: () => structuredClone(snapshot),
+            send: message => said.push(message.type),
+            on: (_, listener) => heard.add(listener),
+            off: (_, listener) => heard.delete(listener),
+        };
+        closers.push([widget.render({ model, el }), el]);
+    }
+    await new Promise(done => frame(() => frame(() => later(done, 100))));
+    const rows = document.querySelectorAll(".lens-row").length;
+    const during = alive.timers.size + alive.observers.size;
+    for (const [close, el] of closers) { close(); el.remove(); }
+    await new Promise(done => later(done, 50));
+    return {
+        rows, during, timers: alive.timers.size, frames: alive.frames.size, observers: alive.observers.size,
+        listeners: alive.listeners, models: heard.size, elements: document.querySelectorAll(".lens *").length,
+        closed: said.filter(type => type === "closed").length,
+    };
+}"""
 
 
 def test_fifty_lenses_opened_and_closed_leave_nothing(page: Page) -> None:
@@ -355,48 +403,7 @@ def test_fifty_lenses_opened_and_closed_leave_nothing(page: Page) -> None:
     page.set_content("<main></main>")
     page.add_style_tag(content=css("live.css", "lens.css"))
     left = page.evaluate(
-        """async ([source, snapshot]) => {
-            const alive = { timers: new Set(), frames: new Set(), observers: new Set(), listeners: 0 };
-            const { setTimeout: set, clearTimeout: clear, requestAnimationFrame: ask, cancelAnimationFrame: drop } = window;
-            window.setTimeout = (f, ms) => { const id = set(() => { alive.timers.delete(id); f(); }, ms); alive.timers.add(id); return id; };
-            window.clearTimeout = id => { alive.timers.delete(id); clear(id); };
-            window.requestAnimationFrame = f => { const id = ask(now => { alive.frames.delete(id); f(now); }); alive.frames.add(id); return id; };
-            window.cancelAnimationFrame = id => { alive.frames.delete(id); drop(id); };
-            for (const name of ["ResizeObserver", "MutationObserver", "IntersectionObserver"]) {
-                const Real = window[name];
-                window[name] = class extends Real {
-                    observe(...what) { alive.observers.add(this); super.observe(...what); }
-                    disconnect() { alive.observers.delete(this); super.disconnect(); }
-                };
-            }
-            for (const target of [window, document, matchMedia("print").constructor.prototype]) {
-                const { addEventListener: add, removeEventListener: remove } = target;
-                target.addEventListener = function (...what) { alive.listeners += 1; return add.apply(this, what); };
-                target.removeEventListener = function (...what) { alive.listeners -= 1; return remove.apply(this, what); };
-            }
-            const said = [];
-            const { default: widget } = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-            const listeners = new Set();
-            const closers = [];
-            for (let n = 0; n < 50; n += 1) {
-                const el = document.body.appendChild(document.createElement("div"));
-                const model = {
-                    get: () => structuredClone(snapshot), send: message => said.push(message.type),
-                    on: (_, listener) => listeners.add(listener), off: (_, listener) => listeners.delete(listener),
-                };
-                closers.push([widget.render({ model, el }), el]);
-            }
-            await new Promise(done => ask(() => ask(() => set(done, 100))));
-            const rows = document.querySelectorAll(".lens-row").length;
-            const during = alive.timers.size + alive.observers.size;
-            for (const [close, el] of closers) { close(); el.remove(); }
-            await new Promise(done => set(done, 50));
-            return {
-                rows, during, timers: alive.timers.size, frames: alive.frames.size, observers: alive.observers.size,
-                listeners: alive.listeners, models: listeners.size, elements: document.querySelectorAll(".lens *").length,
-                closed: said.filter(type => type === "closed").length,
-            };
-        }""",
+        LEAKS,
         [esm("lens-widget.js"), snapshot],
     )
     assert left.pop("rows") == 300

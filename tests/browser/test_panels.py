@@ -75,7 +75,7 @@ def option(page: Page, text: str) -> Locator:
 def shop(lab: Lab, chromium: Browser) -> Iterator[Notebook]:
     """A notebook with the dashboard of a shop, one for all tests: each uses keys of its own."""
     with notebooks(lab, chromium, "panels") as open_it:
-        notebook = open_it(OPEN, "pg.dashboard()", "import time\ntime.sleep(2)")
+        notebook = open_it(OPEN, "pg.dashboard()", "import time\nprint('begun', flush=True)\ntime.sleep(2)")
         notebook.run(0)
         notebook.run(1)
         expect(panel(notebook.page, "Requests").get_by_label("Target")).to_have_value("Cart/add")
@@ -144,8 +144,8 @@ def test_kill_pod_cancel_and_kill_invocation(shop: Notebook) -> None:
     button(pods, re.compile("^Kill pod shop pod")).click()
     expect(pods.get_by_role("status")).to_contain_text("Restate retries what ran on it, on another pod.")
     expect(pods.locator(".dp-status-killed")).to_be_visible()
-    expect(detail).to_contain_text("2 attempts")
     expect(detail).to_contain_text("completed")
+    expect(detail).to_contain_text(re.compile("[23] attempts"))
 
     # Cancel lets the handler answer; killing asks first, and the pod lives on.
     requests = choose(page, "Cart/wait", "kill")
@@ -193,7 +193,7 @@ def test_a_click_while_a_cell_runs_is_queued_then_happens(shop: Notebook) -> Non
     page = shop.page
     requests = choose(page, "Cart/slow", "busy")
     shop.start(2)
-    page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'")
+    expect(shop.cell(2).get_by_text("begun", exact=True)).to_be_visible()
     button(requests, "Send").click()
     expect(requests.get_by_role("status")).to_contain_text("Kernel busy, queued: Send")
     expect(requests.get_by_role("status")).to_have_text("Restate has accepted Cart/busy/slow.")
@@ -267,7 +267,7 @@ def test_axe_on_a_working_board_in_both_themes(shop: Notebook) -> None:
     button(requests, "Send 10 on one key").click()
     expect(panel(page, "Awakeables").locator(".dp-mail")).to_be_visible()
     state = panel(page, "State")
-    state.get_by_label("Key").fill("axe")
+    state.get_by_role("combobox", name="Key").fill("axe")
     button(state, "Look").click()
     button(state, "Add a value").click()
     for theme, light in (("JupyterLab Light", "true"), ("JupyterLab Dark", "false")):
@@ -296,7 +296,7 @@ def test_everything_by_keyboard(shop: Notebook) -> None:
     expect(page.get_by_role("button", name="Let it live")).to_be_focused()
     page.keyboard.press("Escape")
     expect(button(panel(page, "Invocations"), "Kill invocation")).to_be_focused()
-    tab_to(page, "Kill pod shop pod 1")
+    tab_to(page, "Kill pod shop pod")
     page.keyboard.press("Space")
     expect(panel(page, "Pods").get_by_role("status")).to_contain_text("is killed")
     page.keyboard.press("x")  # a cell would be cut
@@ -304,7 +304,7 @@ def test_everything_by_keyboard(shop: Notebook) -> None:
     page.keyboard.type("1")
     page.keyboard.press("Enter")
     expect(option(page, "Cart/dd/wait")).to_contain_text("completed")
-    assert len(page.evaluate("jupyterapp.shell.currentWidget.content.widgets.map(cell => 1)")) == 3
+    assert page.evaluate("jupyterapp.shell.currentWidget.content.widgets.length") == 3
 
 
 def tab_to(page: Page, name: str) -> None:
@@ -314,7 +314,7 @@ def tab_to(page: Page, name: str) -> None:
         found = page.evaluate(
             "(e => e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent)(document.activeElement)"
         )
-        if found == name:
+        if found.startswith(name):
             return
     raise AssertionError(f"Tab does not lead to {name!r}; the last was {json.dumps(found)}")
 
@@ -337,7 +337,10 @@ def test_a_cleared_board_leaves_nothing_behind(open_notebook: OpenNotebook) -> N
     assert notebook.outputs(2)[0]["text"].split()[0] == "5"
     page.evaluate("jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.clear()")
     expect(page.locator(".dp-board")).to_have_count(0)
-    notebook.run(2)
-    boards, listeners, watched = notebook.outputs(2)[0]["text"].split()
-    assert (boards, watched) == ("0", "0")
-    assert int(listeners) <= 2
+    for _ in range(10):  # the page says that a view is gone when it gets to it
+        notebook.run(2)
+        boards, listeners, watched = map(int, notebook.outputs(2)[0]["text"].split())
+        if boards == 0:
+            break
+    assert (boards, watched) == (0, 0)
+    assert listeners <= 2

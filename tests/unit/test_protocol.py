@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def test_frames_are_found_wherever_the_stream_is_split(told: list[tuple[int, byt
     stream = b"".join(frame(kind, payload, flags) for kind, payload, flags in told)
     reader, found = FrameReader(), []
     edges = sorted({0, len(stream), *(min(cut, len(stream)) for cut in cuts)})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         found += reader.feed(stream[start:end])
     assert [(f.type, f.payload) for f in found] == [(kind, payload) for kind, payload, _ in told]
     assert b"".join(f.raw for f in found) == stream

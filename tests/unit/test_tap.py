@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -85,7 +86,7 @@ def test_arbitrary_bytes_pass_unchanged_both_ways(received: list[bytes], sent: l
 def test_valid_frames_after_unknown_ones_are_still_told(cuts: list[int]) -> None:
     stream = START + frame(0x7ABC, b"\xff\xff\xff") + frame(protocol.START, b"\xff") + INPUT
     edges = sorted({0, len(stream), *(min(cut, len(stream)) for cut in cuts)})
-    chunks = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    chunks = [stream[a:b] for a, b in pairwise(edges)]
     kinds = [event["kind"] for event in serve(chunks, [OUTPUT + END])["told"]]
     assert kinds == [
         "attempt.started",

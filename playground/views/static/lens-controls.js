@@ -75,7 +75,7 @@ export function makeControls(lens) {
   function goLive() {
     pause();
     state.t = null;
-    state.follow = true;
+    state.follow = lens.view.growing;
     lens.draw();
   }
 

@@ -5,6 +5,8 @@
 import { clean, element } from "./live.js";
 import { cellText, duration, markAt, waitsAt } from "./moment.js";
 
+const SHOWN = 2000; // characters of a value, until somebody asks for all
+
 /** @param lens {live, state, found, view, draw, select} (lens.js). */
 export function makeDetails(lens) {
   const { state, live } = lens;
@@ -52,22 +54,25 @@ export function makeDetails(lens) {
   function value(name, found, entry, side) {
     if (!found) return null;
     if (!found.size) return fact(name, "empty");
-    const text = element("pre", { class: "lens-value", tabindex: 0, role: "group", "aria-label": name, text: found.text });
-    const cut = found.text.length < found.size && found.cut;
-    const note = element("span", { class: "lens-size", text: cut ? `the first ${found.text.length} of ${found.size} bytes` : `${found.size} bytes` });
-    const all = element("button", { type: "button", text: "show all" });
-    all.addEventListener("click", async () => {
+    const text = element("pre", { class: "lens-value", tabindex: 0, role: "group", "aria-label": name });
+    const note = element("span", { class: "lens-size" });
+    const all = element("button", { type: "button", text: "show all", onclick: showAll });
+    text.textContent = found.text.slice(0, SHOWN);
+    const more = found.text.length > SHOWN || (found.cut && live.actions());
+    note.textContent = more || found.cut ? `the first ${text.textContent.length} characters of ${found.size} bytes` : `${found.size} bytes`;
+
+    async function showAll() {
       all.disabled = true;
       try {
-        const whole = await live.act("value", { entry: entry.id, side });
+        const whole = found.cut ? await live.act("value", { entry: entry.id, side }) : found;
         text.textContent = whole.text;
         note.textContent = `${whole.size} bytes`;
         all.remove();
       } catch (error) {
         note.textContent = error.message;
       }
-    });
-    return element("div", { class: "lens-fact" }, element("h5", { text: name }), note, cut && live.actions() ? all : null, text);
+    }
+    return element("div", { class: "lens-fact" }, element("h5", { text: name }), note, more ? all : null, text);
   }
 
   function source({ revision, line, first, lines }) {

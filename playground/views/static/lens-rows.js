@@ -19,13 +19,22 @@ const ENDS = { "cut off": "cross", failed: "diamond" };
 export function makeRows(lens) {
   const { state } = lens;
   const body = element("div", { class: "lens-rows", role: "presentation" });
-  const scroll = element("div", { class: "lens-scroll", role: "rowgroup", onscroll: lens.draw, onwheel: unfollow, onclick: click }, body);
+  const scroll = element("div", { class: "lens-scroll", role: "rowgroup", onscroll: scrolled, onclick: click }, body);
   const mounted = new Map(); // entry id → {element, name, cells}
   let height = 38;
+  let scrolledTo = 0; // where it was last seen or put
   let grabbing = false; // whether the focus should follow when the focused cell is there
 
-  function unfollow() {
-    state.follow = false;
+  /** Scrolled by the reader, it stays where it is. */
+  function scrolled() {
+    if (Math.abs(scroll.scrollTop - scrolledTo) > 1) state.follow = false;
+    scrolledTo = scroll.scrollTop;
+    lens.draw();
+  }
+
+  function scrollTo(top) {
+    scroll.scrollTop = top;
+    scrolledTo = scroll.scrollTop;
   }
 
   function draw() {
@@ -60,7 +69,7 @@ export function makeRows(lens) {
     const position = latest ? view.shown.findLastIndex(({ entry }) => entry.trace === found.root && markAt(entry, latest, view.t)) : 0;
     const top = position * height;
     if (top < scroll.scrollTop || top + 2 * height > scroll.scrollTop + scroll.clientHeight) {
-      scroll.scrollTop = Math.max(0, top - scroll.clientHeight + 2 * height);
+      scrollTo(Math.max(0, top - scroll.clientHeight + 2 * height));
     }
   }
 
@@ -155,9 +164,11 @@ export function makeRows(lens) {
     return entry.failure ? "stop" : "check";
   }
 
+  /** What became of a wait, if that is worth a word. */
   function told(entry, wait) {
     if (!wait.over) return "awaiting";
-    return entry.type === "Awakeable" ? (entry.failure ? "rejected" : "resolved") : "";
+    const answered = entry.marks[wait.attempt.number + 1]?.[0] === "replayed";
+    return entry.type === "Awakeable" && answered ? (entry.failure ? "rejected" : "resolved") : "";
   }
 
   /** What stands for an entry without a name: its value, once it is there. */
@@ -226,8 +237,8 @@ export function makeRows(lens) {
     state.focus.column = Math.min(column, entry.trace.attempts.length);
     state.follow = false;
     const top = state.focus.row * height;
-    if (top < scroll.scrollTop) scroll.scrollTop = top;
-    else if (top + height > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = top + height - scroll.clientHeight;
+    if (top < scroll.scrollTop) scrollTo(top);
+    else if (top + height > scroll.scrollTop + scroll.clientHeight) scrollTo(top + height - scroll.clientHeight);
     const attempt = entry.trace.attempts[state.focus.column - 1];
     const seen = attempt && x(entry.marks[attempt.number]?.[1] ?? attempt.at);
     if (attempt && (seen < 0 || seen > plot)) state.pan += seen - plot / 3;

@@ -29,7 +29,7 @@ export function mountLens(root, live) {
     expanded: new Set(),
     selected: null, // an entry's id
     focus: { row: 0, column: 0 },
-    follow: true, // scroll along with what happens
+    follow: live.running(), // scroll along with what happens
   };
   let found = index(live.picture);
   let stale = false;

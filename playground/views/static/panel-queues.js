@@ -13,7 +13,7 @@ export function queuesPanel(host, pinned) {
   const words = element("input", { type: "search", autocomplete: "off" });
   const finder = labelled("Keys that contain", words);
   const empty = element("p", { class: "dp-empty", text: "No key of a virtual object was called yet. Each key has one lock: one invocation at a time holds it, the others wait." });
-  const list = element("ul", { class: "dp-cards dp-queues" });
+  const list = element("ul", { class: "dp-cards dp-queues", tabindex: 0, "aria-label": "queues by key" });
   const more = element("p", { class: "dp-quiet" });
   panel.body.append(finder, empty, list, more);
   const update = keyedList(list, () => keyCard());

@@ -39,8 +39,8 @@ function render({ model, el }) {
     panels[name].draw(wire.picture.tables[name] ?? {});
   }
   names.forEach(draw);
-  // JupyterLab's own plain keys ("d d" deletes a cell) are not meant while somebody works in here, and it keeps
-  // Enter from an input within a cell: https://github.com/jupyterlab/jupyterlab, evtKeydown.
+  // JupyterLab's own plain keys ("d d" deletes a cell) are not meant while somebody works in here; and after
+  // one that reaches it, it keeps Enter from inputs within a cell, so that no form could be submitted by it.
   board.addEventListener("keydown", (event) => {
     if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
   });
