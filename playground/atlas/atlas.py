@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from playground.atlas.outcome import Outcome
 from playground.atlas.points import Point
 from playground.errors import AtlasError
 from playground.recording import Recording, Trace
 from playground.views.text import atlas_table
+
+if TYPE_CHECKING:
+    from playground.views.atlas.widget import AtlasWidget
+    from playground.views.bundle import Bundle
 
 Effects = Literal["exactly_once", "at_least_once"]
 
@@ -30,6 +34,7 @@ class Atlas:
     ) -> None:
         self.request, self.target, self.points, self.outcomes = request, target, points, outcomes
         self.recording = recording
+        self._widget: AtlasWidget | None = None
 
     def holds(self, *, effects: Effects | None = None) -> bool:
         """Whether every run ended with the right result and the right state.
@@ -71,6 +76,26 @@ class Atlas:
 
     def __repr__(self) -> str:
         return atlas_table(self.request, self.target, self.outcomes)
+
+    @property
+    def widget(self) -> AtlasWidget:
+        """The grid in a page, made when it is first asked for."""
+        if self._widget is None:
+            from playground.views.atlas.widget import AtlasWidget  # widgets are loaded by those who show them
+
+            self._widget = AtlasWidget(self)
+        return self._widget
+
+    def png(self) -> bytes:
+        """The grid as a picture."""
+        from playground.views.atlas import model, picture
+
+        return picture.png(model.picture(self))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        from playground.views.bundle import mimebundle
+
+        return mimebundle(repr(self), self.png, lambda: self.widget)
 
 
 def _holds(outcome: Outcome, effects: Effects | None) -> bool:

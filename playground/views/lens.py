@@ -1,14 +1,11 @@
-"""The replay lens as a notebook shows it: one object, three forms in one bundle.
+"""The replay lens as a notebook shows it: one object, three forms in one bundle (see `bundle`).
 
-A live page shows the widget. What is saved holds a picture too, for GitHub and wherever else no kernel runs,
-and the text table, which is the same in every run that did the same: nbval compares it, a screen reader
-reads it, a terminal prints it.
+Its text is the table of entries and attempts, which is the same in every run that did the same: nbval compares
+it, a screen reader reads it, a terminal prints it.
 """
 
 from __future__ import annotations
 
-import base64
-import sys
 from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
@@ -18,13 +15,13 @@ from playground.errors import PlaygroundError
 from playground.recording import Recording, Timeline
 from playground.views import model, page, picture, text
 from playground.views.assets import css, esm
+from playground.views.bundle import Bundle, mimebundle
 from playground.views.details import details, whole_value
 from playground.views.live import Change, LiveWidget, Picture
 
 if TYPE_CHECKING:
     from playground.session import Playground
 
-Bundle = tuple[dict[str, Any], dict[str, Any]]
 MOST_SHOWN = 5_000_000
 """Characters of one value that are sent to the page when somebody asks for all of it."""
 
@@ -120,20 +117,4 @@ class Lens:
             return text.invocation_table(self.recording.invocation(self.invocation), self.recording.timeline)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
-        bundle: dict[str, Any] = {"text/plain": repr(self)}
-        if not _in_a_notebook():
-            return bundle, {}
-        bundle["image/png"] = base64.b64encode(self.png()).decode()
-        widget = self.widget._repr_mimebundle_()
-        if widget is not None:
-            bundle = {**widget[0], **bundle}
-        return bundle, {"image/png": {"width": picture.WIDTH}}
-
-
-def _in_a_notebook() -> bool:
-    """Whether somebody can show more than text: a Jupyter kernel runs this."""
-    if "IPython" not in sys.modules:
-        return False
-    from IPython.core.getipython import get_ipython
-
-    return hasattr(get_ipython(), "kernel")
+        return mimebundle(repr(self), self.png, lambda: self.widget)

@@ -35,7 +35,9 @@ class Pen:
     def png(self) -> bytes:
         """The picture, its colours reduced to what it needs."""
         out = io.BytesIO()
-        self.image.quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+        # Median cut, the default, would wash out an ink of which there is little, as of the one that warns.
+        reduced = self.image.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        reduced.save(out, "PNG", optimize=True)
         return out.getvalue()
 
     def write(

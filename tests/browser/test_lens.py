@@ -93,7 +93,6 @@ def test_send_kill_replay_suspend_scrub_resolve(open_notebook: OpenNotebook, tmp
     expect(cell(page, "send email", 2)).to_have_attribute("data-how", "executed")
     expect(page.locator(".lens-status")).to_have_attribute("data-status", "suspended")
     notebook.ended(2)
-    page.screenshot(path="/tmp/x/dbg.png")
     expect(page.locator(".lens-wait").last).to_have_attribute("data-told", "awaiting")
     expect(page.locator(".lens-summary")).to_contain_text("“send email” reached the outside world twice")
     expect(page.locator(".lens-pod[data-phase=stopped]")).to_have_count(1)  # scaled to zero

@@ -76,6 +76,31 @@ test("attempts and cells in words", () => {
   assert.deepEqual(countsAt(third, Infinity), { replayed: 4, executed: 2, "cut off": 0, failed: 0, awaited: 0 });
 });
 
+test("what goes on now is open", () => {
+  const picture = structuredClone(signup.picture);
+  const root = picture.values.root;
+  for (const table of [picture.tables.attempts, picture.tables.entries]) {
+    for (const id of Object.keys(table)) if (id.startsWith(`${root}#`) && !id.endsWith("#1")) delete table[id];
+  }
+  delete picture.tables.attempts[`${root}#1`].end;
+  picture.tables.attempts[`${root}#1`].outcome = "running";
+  picture.tables.entries[`${root}/e2`].marks = { 1: ["executed", signup.picture.tables.entries[`${root}/e2`].marks[1][1]] };
+  const found = index(picture);
+  const mark = markAt(found.root.entries[2], found.root.attempts[0], Infinity);
+  assert.equal(mark.open, true);
+  assert.equal(cellText(found.root.entries[2], found.root.attempts[0], Infinity), "attempt 1: executing, reached the outside world once");
+  assert.equal(attemptText(found.root.attempts[0], Infinity), "3 executed, running");
+});
+
+test("a wait that is not over is open", () => {
+  const picture = structuredClone(signup.picture);
+  const last = Object.keys(picture.tables.attempts).find((id) => id.endsWith("#3"));
+  delete picture.tables.attempts[last];
+  const found = index(picture);
+  const [wait] = waitsAt(found.root.entries[3], Infinity);
+  assert.deepEqual([wait.over, wait.to], [false, Infinity]);
+});
+
 test("pods at a moment", () => {
   const found = index(signup.picture);
   const [pod] = found.pods;

@@ -113,7 +113,7 @@ def test_opening_again_closes_the_one_before(kernel: Kernel) -> None:
     kernel.run(OPEN)
     kernel.run("first = pg\npg = Playground.open()")
     assert kernel.run("print(first, '|', pg)").startswith("Playground, closed | Playground on the local")
-    eventually(lambda: len(kernel.processes()) == 2, timeout=2)  # keeper and server
+    eventually(lambda: len(kernel.processes()) == 3, timeout=2)  # keeper, server and ledger
 
 
 def test_an_error_is_shown_without_a_traceback(kernel: Kernel) -> None:

@@ -16,7 +16,6 @@ from PIL import Image
 from playground.errors import RecordingError
 from playground.recording import Event, Recording
 from playground.recording.trace import Entry
-from playground.views import lens as lens_module
 from playground.views import picture, text
 from playground.views.assets import STATIC, css, esm
 from playground.views.details import all_details, details
@@ -65,7 +64,7 @@ def test_outside_a_notebook_it_is_text() -> None:
 
 
 def test_in_a_notebook_it_is_a_widget_a_picture_and_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lens_module, "_in_a_notebook", lambda: True)
+    monkeypatch.setattr("playground.views.bundle.in_a_notebook", lambda: True)
     recording, root = recorded("signup")
     lens = recording.watch(root)
     bundle, metadata = lens._repr_mimebundle_()

@@ -1,7 +1,9 @@
 """The grid's model: an atlas as plain values and one table of rows, for the page and for the picture.
 
-A row is one run: where its accidents were, and what came of it, column by column. What a clean run does is
-in `values`, once: a count is told as it is, and is out of the ordinary if it is another one.
+A row is one run: where its accidents were, and what came of it, column by column. A cell is [sign, tone,
+text]. Signs are shapes that the page and the picture draw each in its own way; the tone says whether it is
+as in a clean run ("good"), otherwise ("bad", "stuck"), or says nothing ("quiet"); a count that is not as in
+a clean run has an exclamation mark.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playground.views.live import Picture
 from playground.views.panels.panel import plain
@@ -20,43 +23,67 @@ if TYPE_CHECKING:
     from playground.atlas import Atlas, Outcome, Point
 
 Item = dict[str, Any]
+Cell = tuple[str, str, str]
+
+
+class Gap(NamedTuple):
+    """Rows left out: how many, and how many of them deviate."""
+
+    rows: int
+    deviating: int
+
 
 LONG = 2000
 """Characters of a detail."""
 _ACCIDENTS = {"pod": "a pod killed", "server": "the Restate server killed", "ledger": "the outside world misbehaving"}
+_RESULTS = {
+    "right": ("right", "good"),
+    "wrong": ("wrong", "bad"),
+    "failed": ("failed", "bad"),
+    "stuck": ("stuck", "stuck"),
+    "not reached": ("unknown", "quiet"),
+}
+_REASONS = {"wrong": "wrong result", "failed": "failed", "stuck": "stuck on", "not reached": "not reached"}
+_COUNTS = ("never", "once", "twice", "often")
 
 
 def picture(atlas: Atlas) -> Picture:
     """All there is to show of an atlas, JSON-able.
 
-    `values`: title, summary, verdicts ([name, runs for which it does not hold]), kinds (of effects),
-    expected (counts in a clean run). `rows`, by position: group (the invocation), level (how deep it was
-    called), places (one per accident), result, detail, diff (of the state), counts, twice (steps whose
-    effect happened more often), deviates.
+    `values`: title, summary, verdicts ([text, whether it holds]), columns ([name, what is usual]), of which
+    the first is the place. `rows`, by position: group (the invocation), level (how deep it was called),
+    places (one per accident), cells (one per column after the first), reasons ([what, text]: all that is
+    otherwise than in a clean run), deviates.
     """
     kinds = sorted({kind for outcome in atlas.outcomes for kind in outcome.effects})
-    expected = [max((o.expected.get(kind, 0) for o in atlas.outcomes), default=0) for kind in kinds]
+    expected = {kind: max(outcome.expected.get(kind, 0) for outcome in atlas.outcomes) for kind in kinds}
     broken = {id(outcome) for outcome in atlas.broken(effects="exactly_once")}
     rows: dict[str, Item | None] = {
-        str(number): _row(outcome, kinds, id(outcome) in broken) for number, outcome in enumerate(atlas.outcomes)
+        str(number): {**_row(outcome, expected), "deviates": id(outcome) in broken}
+        for number, outcome in enumerate(atlas.outcomes)
     }
     values = {
         "title": _short(f"Crash atlas of {atlas.request}"),
         "summary": summary(atlas),
-        "verdicts": verdicts(atlas),
-        "kinds": [_short(kind) for kind in kinds],
-        "expected": expected,
+        "verdicts": [list(verdict) for verdict in verdicts(atlas)],
+        "columns": [
+            ["what goes wrong outside" if atlas.target == "ledger" else "crashed", ""],
+            *(["result", ""], ["state", ""]),
+            *([_short(kind), f"clean run: {times(expected[kind])}"] for kind in kinds),
+        ],
     }
     return {"values": values, "tables": {"rows": rows}}
 
 
-def verdicts(atlas: Atlas) -> list[tuple[str, int]]:
-    """What can be asked of an atlas with `holds`, and the number of runs for which it does not hold."""
-    return [
-        ("right result and state", len(atlas.broken())),
-        ("every effect at least once", len(atlas.broken(effects="at_least_once"))),
-        ("every effect exactly once", len(atlas.broken(effects="exactly_once"))),
-    ]
+def verdicts(atlas: Atlas) -> list[tuple[str, bool]]:
+    """What one wants to know of an atlas: in words, and whether it holds in every run that says anything."""
+    reached = [outcome for outcome in atlas.outcomes if outcome.result != "not reached"]
+    counted = {
+        "right result and state": sum(not outcome.right for outcome in reached),
+        "every effect at least once": sum(not outcome.at_least_once for outcome in reached),
+        "every effect exactly once": sum(not outcome.exactly_once for outcome in reached),
+    }
+    return [(f"{name}: not at {broken}" if broken else name, not broken) for name, broken in counted.items()]
 
 
 def summary(atlas: Atlas) -> str:
@@ -66,9 +93,7 @@ def summary(atlas: Atlas) -> str:
     if reached:
         parts.append(f"state {_counted('differs' if outcome.state_diff else 'right' for outcome in reached)}")
     for kind in sorted({kind for outcome in reached for kind in outcome.effects}):
-        counts = Counter(outcome.effects.get(kind, 0) for outcome in reached)
-        told = ", ".join(f"{times(count)} at {many}" for count, many in sorted(counts.items(), key=lambda each: -each[1]))
-        parts.append(f"{_short(kind)} {told}")
+        parts.append(f"{_short(kind)} {_counted(times(outcome.effects.get(kind, 0)) for outcome in reached)}")
     return f"{_scope(atlas)}: {'; '.join(parts)}" if atlas.outcomes else "no points: nothing was swept"
 
 
@@ -88,19 +113,39 @@ def _counted(words: Iterable[str]) -> str:
     return ", ".join(f"{word} at {count}" for word, count in Counter(words).most_common())
 
 
-def _row(outcome: Outcome, kinds: Sequence[str], deviates: bool) -> Item:
+def _row(outcome: Outcome, expected: dict[str, int]) -> Item:
     first = outcome.points[0]
     return {
         "group": _short(first.invocation),
         "level": first.role.count("."),
         "places": [_place(point, first) for point in outcome.points],
-        "result": outcome.result,
-        "detail": _short(outcome.detail, LONG),
-        "diff": [_short(line, LONG) for line in outcome.state_diff],
-        "counts": [outcome.effects.get(kind, 0) for kind in kinds],
-        "twice": [_short(step) for step in outcome.twice],
-        "deviates": deviates,
+        "cells": [list(cell) for cell in _cells(outcome, expected)],
+        "reasons": [[what, _short(text, LONG)] for what, text in _reasons(outcome, expected)],
     }
+
+
+def _cells(outcome: Outcome, expected: dict[str, int]) -> Iterable[Cell]:
+    yield (*_RESULTS[outcome.result], outcome.result)
+    yield (
+        ("differs", "bad", f"differs ({len(outcome.state_diff)})") if outcome.state_diff else ("right", "good", "right")
+    )
+    for kind, usual in expected.items():
+        count = outcome.effects.get(kind, 0)
+        sign, text = _COUNTS[min(count, 3)], times(count)
+        yield (sign, "good", text) if count == usual else (sign, "bad", f"{text} !")
+
+
+def _reasons(outcome: Outcome, expected: dict[str, int]) -> Iterable[tuple[str, str]]:
+    if outcome.result in _REASONS:
+        yield _REASONS[outcome.result], outcome.detail
+    for line in outcome.state_diff:
+        yield "state", line
+    for kind, usual in expected.items():
+        count = outcome.effects.get(kind, 0)
+        if count != usual:
+            yield _short(kind), f"{times(count)}, and {times(usual)} in a clean run"
+    for step in outcome.twice:
+        yield "once more", step
 
 
 def _place(point: Point, first: Point) -> str:
@@ -111,25 +156,20 @@ def _short(text: str, most: int = 200) -> str:
     return plain(text if len(text) <= most else text[: most - 1] + "…")
 
 
-def excerpt(rows: Sequence[Item], most: int) -> list[Item | int]:
+def excerpt(rows: Sequence[Item], most: int) -> list[Item | Gap]:
     """The rows worth showing where not all can be, in order: those that deviate before others.
 
     Args:
         rows: all rows.
         most: how many rows may be shown.
-
-    Returns:
-        rows, and for each gap the number of rows left out there.
     """
     deviating = [number for number, row in enumerate(rows) if row["deviates"]]
     others = [number for number, row in enumerate(rows) if not row["deviates"]]
     shown = sorted([*deviating[:most], *others[: max(0, most - len(deviating))]])
-    found: list[Item | int] = []
-    before = -1
-    for number in [*shown, len(rows)]:
-        if number - before > 1:
-            found.append(number - before - 1)
+    found: list[Item | Gap] = []
+    for before, number in pairwise([-1, *shown, len(rows)]):
+        if left_out := rows[before + 1 : number]:
+            found.append(Gap(len(left_out), sum(row["deviates"] for row in left_out)))
         if number < len(rows):
             found.append(rows[number])
-        before = number
     return found

@@ -7,20 +7,27 @@ not drawn whole: the runs that deviate are, others as far as there is room, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from playground.views.atlas.model import Item, excerpt
+from playground.views.atlas.model import Gap, Item, excerpt
 from playground.views.live import Picture
-from playground.views.pen import Ink, Pen, measure, tint
+from playground.views.pen import PAPER, Ink, Pen, measure, tint
 from playground.views.picture import BAD, FAINT, GOOD, INK, LINE, PODS, QUIET, WIDTH
 from playground.views.text import plural
-from playground.views.words import times
 
-MOST = 48
-"""Rows."""
+MOST_HEIGHT = 1050
+"""Pixels: as many rows as fit are drawn."""
 EDGE, ROW, PAIR, GROUP, INDENT = 14, 21, 34, 25, 16
 PLACE_LEAST, CELL_LEAST, CELL_MOST = 330, 78, 112
 """Widths: of the points' names at least, and of a column."""
-STUCK = PODS[1]
+INKS: dict[str, Ink] = {"good": GOOD, "bad": BAD, "stuck": PODS[1], "quiet": QUIET}
+
+
+class Head(NamedTuple):
+    """What stands above the runs that crashed in one invocation, and how deep it was called."""
+
+    invocation: str
+    level: int
 
 
 def png(picture: Picture) -> bytes:
@@ -38,13 +45,15 @@ class _Drawing:
     def __init__(self, picture: Picture) -> None:
         self.values = picture["values"]
         rows: Sequence[Item] = list(picture["tables"]["rows"].values())
-        self.lines = list(_lines(excerpt(rows, MOST)))
         self.row = PAIR if any(len(row["places"]) > 1 for row in rows) else ROW
+        most = MOST_HEIGHT // self.row
+        # Of a long sweep half as many: a row may bring the head of its group and a gap with it.
+        self.lines = _lines(excerpt(rows, most if len(rows) <= most else most // 2))
         room = WIDTH - 2 * EDGE - PLACE_LEAST
-        self.kinds = self.values["kinds"][: room // CELL_LEAST - 2]
-        self.more = len(self.values["kinds"]) - len(self.kinds)
-        self.cell = min(CELL_MOST, room // (len(self.kinds) + 2))
-        self.left = WIDTH - EDGE - self.cell * (len(self.kinds) + 2)
+        self.columns = self.values["columns"][1 : 1 + room // CELL_LEAST]
+        self.more = len(self.values["columns"]) - 1 - len(self.columns)
+        self.cell = min(CELL_MOST, room // len(self.columns))
+        self.left = WIDTH - EDGE - self.cell * len(self.columns)
         self.summary = _wrapped(self.values["summary"], WIDTH - 2 * EDGE, 12)
         self.verdicts_top = 36 + 17 * len(self.summary) + 4
         self.head_top = self.verdicts_top + 28
@@ -52,91 +61,77 @@ class _Drawing:
         height = self.top + sum(self.tall(line) for line in self.lines) + EDGE
         self.pen = Pen(WIDTH, height)
 
-    def tall(self, line: Item | int | str) -> int:
-        """The height of a line: a row, a gap, or the head of a group."""
+    def tall(self, line: Item | Gap | Head) -> int:
+        """The height of a line."""
         return self.row if isinstance(line, dict) else GROUP
-
-    def x(self, column: int) -> float:
-        """Where a column begins: result, state, then the kinds of effects."""
-        return self.left + column * self.cell
 
     def draw(self) -> bytes:
         self.pen.write(EDGE, 10, self.values["title"], 17, bold=True, most=WIDTH - 2 * EDGE)
-        for number, line in enumerate(self.summary):
-            self.pen.write(EDGE, 36 + 17 * number, line, 12, QUIET)
+        for number, told in enumerate(self.summary):
+            self.pen.write(EDGE, 36 + 17 * number, told, 12, QUIET)
         self.verdicts()
         self.head()
         y = self.top
         for line in self.lines:
-            if isinstance(line, dict):
-                self.outcome(y, line)
-            elif isinstance(line, int):
-                self.pen.write(EDGE + INDENT, y + 5, f"… {plural(line, 'more point')}", 11, QUIET)
-            else:
-                name, level = line
-                self.pen.line(EDGE, y, WIDTH - EDGE, y, LINE)
-                self.pen.write(EDGE + INDENT * level, y + 6, name, 12, bold=True, most=WIDTH / 2)
+            match line:
+                case Head():
+                    self.pen.line(EDGE, y, WIDTH - EDGE, y, LINE)
+                    x = EDGE + INDENT * line.level
+                    self.pen.write(x, y + 6, line.invocation, 12, bold=True, most=WIDTH / 2)
+                case Gap():
+                    deviating = f", of which {line.deviating} deviate" if line.deviating else ""
+                    told = f"… {plural(line.rows, 'more point')}{deviating}"
+                    self.pen.write(EDGE + INDENT, y + 5, told, 11, QUIET)
+                case _:
+                    self.outcome(y, line)
             y += self.tall(line)
         self.pen.line(EDGE, y, WIDTH - EDGE, y, LINE)
         return self.pen.png()
 
     def verdicts(self) -> None:
-        x, y = float(EDGE), self.verdicts_top
-        for name, broken in self.values["verdicts"]:
-            ink = BAD if broken else GOOD
-            told = f"{name}: not at {broken}" if broken else name
+        x, y = float(EDGE), float(self.verdicts_top)
+        for told, holds in self.values["verdicts"]:
+            ink = GOOD if holds else BAD
             width = measure(told, 11) + 34
             self.pen.box(x, y, x + width, y + 20, tint(ink, 0.1), radius=10)
-            if broken:
-                self.pen.cross(x + 13, y + 10, 4, ink)
-            else:
-                self.pen.check(x + 12, y + 10, ink)
+            self.sign(x + 13, y + 10, "right" if holds else "wrong", ink)
             self.pen.write(x + 24, y + 3, told, 11, INK)
             x += width + 8
 
     def head(self) -> None:
-        y = self.head_top
-        self.pen.write(EDGE, y + 14, "crashed", 11, QUIET)
-        names = ["result", "state", *self.kinds]
-        clean = ["", "", *(f"{times(count)} in a clean run" for count in self.values["expected"])]
-        for column, (name, expected) in enumerate(zip(names, clean, strict=False)):
-            self.pen.write(self.x(column) + 6, y, name, 12, bold=True, most=self.cell - 10)
-            self.pen.write(self.x(column) + 6, y + 17, expected, 9.5, QUIET, most=self.cell - 4)
+        self.pen.write(EDGE, self.head_top, self.values["columns"][0][0], 12, bold=True)
+        for column, (name, usual) in enumerate(self.columns):
+            x = self.left + column * self.cell + 6
+            self.pen.write(x, self.head_top, name, 12, bold=True, most=self.cell - 10)
+            self.pen.write(x, self.head_top + 17, usual, 9.5, QUIET, most=self.cell - 4)
         if self.more:
-            self.pen.write(WIDTH - EDGE, y - 14, f"{plural(self.more, 'more kind')} of effects", 10, QUIET, align="right")
+            told = f"{plural(self.more, 'more kind')} of effects"
+            self.pen.write(WIDTH - EDGE, self.head_top - 14, told, 10, QUIET, align="right")
 
     def outcome(self, y: float, row: Item) -> None:
         x = EDGE + INDENT * (row["level"] + 1)
         if row["deviates"]:
-            self.pen.box(EDGE, y, WIDTH - EDGE, y + self.row, tint(BAD, 0.06))
+            self.pen.box(EDGE, y, WIDTH - EDGE, y + self.row, tint(BAD, 0.09))
         self.pen.line(x - 9, y, x - 9, y + self.row, LINE)
         self.pen.line(x - 12, y + self.row / 2, x - 6, y + self.row / 2, BAD if row["deviates"] else QUIET, 1.5)
         lines = [row["places"][0], *(f"then {place}" for place in row["places"][1:])]
         first = y + self.row / 2 - 7.5 * len(lines)
         for number, line in enumerate(lines):
             self.pen.write(x, first + 15 * number, line, 11.5, INK, most=self.left - x - 8)
-        right = row["result"] == "right"
-        self.tile(0, y, row["result"], row["result"], good=right, quiet=row["result"] == "not reached")
-        state = f"differs ({len(row['diff'])})" if row["diff"] else "right"
-        self.tile(1, y, "differs" if row["diff"] else "right", state, good=not row["diff"])
-        for column, (count, expected) in enumerate(zip(row["counts"], self.values["expected"], strict=True), 2):
-            if column - 2 < len(self.kinds):
-                self.tile(column, y, min(count, 3), times(count), good=count == expected, marked=True)
+        for column, (sign, tone, told) in enumerate(row["cells"][: len(self.columns)]):
+            self.tile(self.left + column * self.cell, y, sign, tone, told)
         self.pen.line(EDGE, y + self.row, WIDTH - EDGE, y + self.row, FAINT)
 
-    def tile(
-        self, column: int, y: float, sign: str | int, told: str, *, good: bool, quiet: bool = False, marked: bool = False
-    ) -> None:
-        """A cell: its sign and its word; on a tinted ground if it is out of the ordinary."""
-        x, middle = self.x(column), y + self.row / 2
-        ink = QUIET if quiet else GOOD if good else STUCK if sign == "stuck" else BAD
-        if not (good or quiet):
+    def tile(self, x: float, y: float, sign: str, tone: str, told: str) -> None:
+        """A cell: its sign and its text, on a tinted ground if it is out of the ordinary."""
+        ink, loud = INKS[tone], tone in ("bad", "stuck")
+        if loud:
             self.pen.box(x, y + 1, x + self.cell - 4, y + self.row - 1, tint(ink, 0.16), radius=4)
+        middle = y + self.row / 2
         self.sign(x + 14, middle, sign, ink)
-        text = told if good or quiet or not marked else f"{told} !"
-        self.pen.write(x + 30, middle - 7, text, 11, QUIET if good or quiet else ink, bold=not (good or quiet), most=self.cell - 34)
+        self.pen.write(x + 30, middle - 7, told, 11, ink if loud else QUIET, most=self.cell - 34)
 
-    def sign(self, x: float, y: float, sign: str | int, ink: Ink) -> None:
+    def sign(self, x: float, y: float, sign: str, ink: Ink) -> None:
         match sign:
             case "right":
                 self.pen.check(x, y, ink)
@@ -145,30 +140,32 @@ class _Drawing:
             case "failed":
                 self.pen.diamond(x, y, 6, ink)
             case "stuck":
-                for offset in (-3, 3):
+                for offset in (-3.0, 3.0):
                     self.pen.box(x + offset - 1.5, y - 5, x + offset + 1.5, y + 5, ink)
             case "differs":
                 for offset in (-2.5, 2.5):
                     self.pen.line(x - 5, y + offset, x + 5, y + offset, ink, 2)
                 self.pen.line(x + 3, y - 6, x - 3, y + 6, ink, 1.5)
-            case 0:
-                self.pen.dot(x, y, 5, (255, 255, 255), ink)
+            case "never":
+                self.pen.dot(x, y, 5, PAPER, ink)
                 self.pen.line(x + 4, y - 4, x - 4, y + 4, ink, 1.5)
-            case int(count):
-                for n in range(count):
-                    dx = (n - (count - 1) / 2) * 8
+            case "once" | "twice" | "often":
+                for dx in {"once": (0,), "twice": (-4, 4), "often": (-8, 0, 8)}[sign]:
                     self.pen.polygon(x + dx, y, [(0, -5), (4.5, 4), (-4.5, 4)], ink)
             case _:
                 self.pen.dashes(x - 6, y, x + 6, y, ink, dash=2, gap=3)
 
 
-def _lines(rows: Sequence[Item | int]) -> list[Item | int | tuple[str, int]]:
-    """Rows and gaps with the heads of their groups: (invocation, how deep it was called)."""
-    found: list[Item | int | tuple[str, int]] = []
-    group: tuple[str, int] | None = None
+def _lines(rows: Sequence[Item | Gap]) -> list[Item | Gap | Head]:
+    """Rows and gaps with the heads of their groups."""
+    found: list[Item | Gap | Head] = []
+    before: Head | None = None
     for row in rows:
-        if isinstance(row, dict) and group != (group := (row["group"], row["level"])):
-            found.append(group)
+        if isinstance(row, dict):
+            head = Head(row["group"], row["level"])
+            if head != before:
+                found.append(head)
+            before = head
         found.append(row)
     return found
 

@@ -84,12 +84,13 @@ class Board(LiveWidget):
         return self._panels[scope].act(self._playground, verb, data)
 
     def _watch(self, key: Key) -> None:
-        if stop := self._watched.pop(key, None):
-            stop()
-        self._watched[key] = self._begin(key)
-        while len(self._watched) > WATCHED:
-            if stop := self._watched.pop(next(iter(self._watched))):
+        with self._gate:  # a click may come on any thread
+            if stop := self._watched.pop(key, None):
                 stop()
+            self._watched[key] = self._begin(key)
+            while len(self._watched) > WATCHED:
+                if stop := self._watched.pop(next(iter(self._watched))):
+                    stop()
 
     def _begin(self, key: Key) -> Callable[[], None] | None:
         return self._playground._recorder.watch(*key) if self._playground else None

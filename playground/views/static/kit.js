@@ -62,6 +62,14 @@ const ICONS = {
   free: { path: "M3.5 6.5h7v5h-7zM5 6.5V4a2 2 0 0 1 3.8-.8" },
   mail: { path: "M2 3.5h10v7H2zM2 4l5 3.8L12 4" },
   bolt: { path: "M8 1.5 3.5 8H7l-1 4.5L10.5 6H7z", fill: true },
+  // a run of the crash atlas: ended with an error, says nothing, state differs; an effect that happened so often
+  ended: { path: "M7 1.5 12.5 7 7 12.5 1.5 7z", fill: true },
+  unknown: { path: "M1.5 7H4M5.8 7h2.4M10 7h2.5" },
+  differs: { path: "M3 5.2h8M3 8.8h8M9.4 2.4 4.6 11.6" },
+  never: { ring: "", path: "m10.2 3.8-6.4 6.4" },
+  once: { path: "M7 3.4 10.8 10.5H3.2z", fill: true },
+  twice: { path: "M3.8 3.8 6.7 10.5H.9zM10.2 3.8 13.1 10.5H7.3z", fill: true },
+  often: { path: "M2.5 4.2 4.6 10.5H.4zM7 4.2 9.1 10.5H4.9zM11.5 4.2 13.6 10.5H9.4z", fill: true },
   stop: { path: "M4.6 1.8h4.8l2.8 2.8v4.8l-2.8 2.8H4.6L1.8 9.4V4.6zM5 5l4 4m0-4L5 9" },
 };
 

@@ -210,7 +210,7 @@ export function makeBoard(lens) {
       if (count || right - left < 1) continue;
       specs.push(["svg:rect", { class: "empty", fill: `url(#${hatch})`, x: left, y: lanesTop, width: right - left, height: body.bottom - lanesTop }]);
       const width = right - left;
-      if (width < 46) continue;
+      if (width < 62) continue;
       const text = width > 165 ? `${duration(to - from)} waiting, nothing runs` : duration(to - from);
       const y = quietPlace(body);
       specs.push(["svg:text", { class: "empty-text", x: (left + right) / 2, y }, "0 pods"]);

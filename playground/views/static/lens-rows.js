@@ -139,7 +139,7 @@ export function makeRows(lens) {
       style["--x"] = px(at);
       const told = mark.how === "replayed" ? mark.open || mark.until - mark.at > 0.002 : mark.until > mark.at;
       if (told && long > 2) {
-        const took = long > 44 ? duration(mark.until - mark.at) : "";
+        const took = long > 44 ? duration(Math.min(mark.until, moment) - mark.at) : "";
         const waiting = entry.type === "Sleep" ? "waiting" : "";
         inside.push(["span", { class: `lens-bar ${waiting} ${mark.open ? "open" : ""}`, "data-took": took, style: { left: px(at), width: px(long) } }]);
       }

@@ -17,7 +17,7 @@ const STATUS_SIGNS = {
  * Build a lens into an element.
  * @param root an empty element.
  * @param live from `connect` (live.js), or the same shape without a kernel (lens-page.js).
- *   `live.actions`: whether there is a kernel to act.
+ *   `live.actions`: whether there is a kernel to act; `live.expanded`: ids of calls that are shown open.
  * @returns {{changed(data), busy(yes), close()}}
  */
 export function mountLens(root, live) {
@@ -26,7 +26,7 @@ export function mountLens(root, live) {
     collapsed: true,
     zoom: 1,
     pan: 0,
-    expanded: new Set(),
+    expanded: new Set(live.expanded),
     selected: null, // an entry's id
     focus: { row: 0, column: 0 },
     follow: live.running(), // scroll along with what happens

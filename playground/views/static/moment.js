@@ -64,7 +64,7 @@ export function markAt(entry, attempt, t) {
   if (!mark || mark[1] > t) return null;
   const [how, at, until] = mark;
   const end = Math.min(attempt.end ?? Infinity, t);
-  const over = (attempt.end ?? Infinity) <= t;
+  const over = attempt.end !== undefined && attempt.end <= t;
   if (how === "awaited") return { how, at, until: at, open: false };
   if ((how === "cut off" || how === "failed") && over) return { how, at, until: end, open: false };
   const open = !(until <= t) && !over;
@@ -102,8 +102,9 @@ export function waitsAt(entry, t) {
   const { attempts } = entry.trace;
   attempts.forEach((attempt, position) => {
     if (attempt.outcome !== "suspended" || !(attempt.end <= t) || !attempt.waits?.includes(entry.row)) return;
-    const resumed = attempts[position + 1]?.at ?? Infinity;
-    found.push({ attempt, from: attempt.end, to: Math.min(resumed, t), over: resumed <= t });
+    const resumed = attempts[position + 1]?.at;
+    const over = resumed !== undefined && resumed <= t;
+    found.push({ attempt, from: attempt.end, to: over ? resumed : t, over });
   });
   return found;
 }
@@ -198,7 +199,7 @@ export function cellText(entry, attempt, t) {
   if (!mark) return `${where}: nothing`;
   const took = mark.until - mark.at;
   const words = {
-    executed: mark.open ? `executing, ${duration(took)} so far` : `executed${took > 0 ? ` in ${duration(took)}` : ""}`,
+    executed: mark.open ? "executing" : `executed${took > 0 ? ` in ${duration(took)}` : ""}`,
     replayed: mark.open ? "replayed, its result is awaited" : "replayed from the journal",
     "cut off": `cut off after ${duration(took)}: ${attempt.outcome}`,
     failed: `failed after ${duration(took)}`,

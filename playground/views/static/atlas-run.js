@@ -1,0 +1,65 @@
+// The run that is looked at: where it crashed, what is out of the ordinary about it and why, and its replay lens.
+
+import { calm, element } from "./live.js";
+import { visible } from "./kit.js";
+import { mountLens } from "./lens.js";
+import { placed } from "./atlas-lines.js";
+
+/**
+ * @param host {act, closed()}.
+ * @returns {{node, show(id, row), busy(yes), close()}}
+ */
+export function makeRun(host) {
+  const heading = element("h4", { class: "atlas-heading", tabindex: -1 });
+  const shut = element("button", { class: "atlas-shut", type: "button", text: "✕", "aria-label": "Close this run", title: "Close this run", onclick: host.closed });
+  const why = element("dl", { class: "atlas-why" });
+  const wait = element("p", { class: "dp-busy", role: "status" });
+  const failed = element("p", { class: "dp-error", role: "alert" });
+  const place = element("div");
+  const node = element("section", { class: "atlas-chosen", "aria-label": "The run that is looked at", hidden: true }, heading, shut, why, wait, failed, place);
+  let lens = null;
+  let asked = 0;
+
+  function close() {
+    asked += 1;
+    lens?.close();
+    lens = null;
+    place.replaceChildren();
+    wait.textContent = failed.textContent = "";
+    node.hidden = true;
+  }
+
+  async function show(id, row) {
+    close();
+    const mine = asked;
+    const told = row.reasons.length ? row.reasons : [["", "All as in a clean run."]];
+    heading.textContent = visible(`${row.group}: ${placed(row)}`);
+    why.replaceChildren(...told.map(([what, text]) => element("div", {}, element("dt", { text: visible(what) }), element("dd", { text: visible(text) }))));
+    node.hidden = false;
+    wait.textContent = "Looking the run up…";
+    try {
+      const run = await host.act("run", { row: id });
+      if (mine !== asked) return;
+      wait.textContent = "";
+      const root = element("section");
+      place.replaceChildren(root);
+      const { origin, until } = run.picture.values;
+      lens = mountLens(root, { ...run, act: host.act, actions: () => false, running: () => false, now: () => origin + until });
+      requestAnimationFrame(() => node.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" }));
+    } catch (error) {
+      if (mine !== asked) return;
+      wait.textContent = "";
+      failed.textContent = visible(error.message);
+    }
+  }
+
+  return {
+    node,
+    show,
+    close,
+    busy(yes) {
+      if (lens) lens.busy(yes);
+      else if (!node.hidden && yes) wait.textContent = "Kernel busy: queued. A cell is running; the run is shown when it ends.";
+    },
+  };
+}
