@@ -145,7 +145,7 @@ def _reasons(outcome: Outcome, expected: dict[str, int]) -> Iterable[tuple[str, 
         if count != usual:
             yield _short(kind), f"{times(count)}, and {times(usual)} in a clean run"
     for step in outcome.twice:
-        yield "once more", step
+        yield "again", step
 
 
 def _place(point: Point, first: Point) -> str:

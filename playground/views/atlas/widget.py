@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -59,10 +60,27 @@ class AtlasWidget(LiveWidget):
         with self.recording.lock:
             timeline = self.recording.timeline
             self.recording.invocation(outcome.invocation)
-            picture = lens.picture(timeline, outcome.invocation)
+            picture = _alone(lens.picture(timeline, outcome.invocation))
             # The calls that lead to the invocation that crashed are shown open.
             calls = {call for point in outcome.points for call in _calls(timeline, outcome.invocation, point.role)}
         return {"picture": picture, "expanded": sorted(calls)}
+
+
+def _alone(picture: Picture) -> Picture:
+    """A run's picture without the pods of other runs, its own numbered as if there were no others.
+
+    In the lab a pod serves one attempt, so none of its pods is anybody else's.
+    """
+    tables = picture["tables"]
+    pods: dict[str, dict[str, Any]] = {}
+    counts: Counter[str] = Counter()
+    for attempt in sorted(tables["attempts"].values(), key=lambda attempt: float(attempt["at"])):
+        pod = tables["pods"].get(attempt["pod"])
+        if pod is not None and attempt["pod"] not in pods:
+            counts[pod["service"]] += 1
+            number = counts[pod["service"]]
+            pods[attempt["pod"]] = {**pod, "n": number, "label": f"{pod['service']} pod {number}"}
+    return {**picture, "tables": {**tables, "pods": pods}}
 
 
 def _calls(timeline: Timeline, root: str, role: str) -> list[str]:

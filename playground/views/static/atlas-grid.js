@@ -30,7 +30,9 @@ export function makeGrid({ values, tables }, open) {
     class: "atlas-grid", role: "grid", tabindex: 0, "aria-label": "Runs, and what came of them", "aria-readonly": "true", "aria-colcount": columns.length,
   }, head, body);
   node.style.setProperty("--row", `${height}px`);
-  node.style.setProperty("--kinds", columns.length - 3);
+  const kinds = columns.length - 3;
+  node.style.setProperty("--columns", `minmax(250px, 1fr) 98px 118px ${"minmax(92px, 116px) ".repeat(kinds)}`);
+  node.style.setProperty("--least", `${466 + 92 * kinds}px`);
   const pool = [];
   let shown = []; // all lines
   let runs = []; // positions in it of those that are runs
