@@ -436,7 +436,7 @@ class Playground:
         return Panels(self.recording, self)
 
     def dashboard(self) -> Board:
-        """All panels side by side: requests, pods, invocations, awakeables, queues and state."""
+        """All panels side by side: requests, pods, invocations, awakeables, the outside world, queues and state."""
         return self.panel.dashboard()
 
     @property

@@ -34,8 +34,10 @@ async def _serve(store: Store) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     config = server_config(address())
+    ledger = Ledger(store, _tell)
+    ledger.tell_all()
     try:
-        await serve(Ledger(store, _tell), config, shutdown_trigger=stop.wait, mode="asgi")
+        await serve(ledger, config, shutdown_trigger=stop.wait, mode="asgi")
     finally:
         store.close()
 

@@ -18,8 +18,8 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import fields
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Any, Literal
 
 from playground.ledger.plans import Plans
 from playground.ledger.store import Conflict, Faults, Request, Store
@@ -27,7 +27,7 @@ from playground.pod.emit import MAX_VALUE
 
 KIND = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 POD_HEADER, ATTEMPT_HEADER = "x-playground-pod", "x-playground-attempt"
-MAX_BODY = 1 << 20
+MAX_BODY, MAX_DIGITS, MAX_SLOW = 1 << 20, 9, 600
 
 Tell = Callable[[dict[str, Any]], None]
 Answer = tuple[int, dict[str, Any] | None]
@@ -54,7 +54,11 @@ class Ledger:
                 if message["type"] == "lifespan.shutdown":
                     return
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        status, body = await self._answer(scope["method"], scope["path"], headers, await _body(receive))
+        try:
+            asked = await _body(receive)
+        except _Gone:
+            return  # half a request is none
+        status, body = await self._answer(scope["method"], scope["path"], headers, asked)
         content = b"" if body is None else json.dumps(body).encode()
         await send(
             {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
@@ -69,13 +73,13 @@ class Ledger:
         kind = path.strip("/")
         if method != "POST" or not KIND.fullmatch(kind):
             return 404, {"error": "POST /{kind}, e.g. POST /email; a kind is lower-case letters, digits, - and _"}
-        attempt = headers.get(ATTEMPT_HEADER, "")
+        attempt = headers.get(ATTEMPT_HEADER, "")[:MAX_DIGITS]
         request = Request(
             kind,
             body.decode("utf-8", "replace"),
             headers.get("idempotency-key", ""),
             headers.get(POD_HEADER, ""),
-            int(attempt) if attempt.isdigit() else 0,
+            int(attempt) if attempt.isascii() and attempt.isdigit() else 0,
         )
         return await self._effect(request)
 
@@ -93,14 +97,14 @@ class Ledger:
         try:
             await asyncio.sleep(store.faults(request.kind).slow)
             fault = self._plans.fault(request.pod, request.attempt, request.kind)
-            if fault == "fail" or store.take(request.kind, "fail"):
+            if fault == "fail" or self._take(request.kind, "fail"):
                 self._enter(store.enter(request, "refused"))
                 return 503, {"error": f"{request.kind}: temporarily out of order"}
             entry, answer = store.happen(request)
             self._enter(entry)
         finally:
             store.end(request)
-        if fault == "lose_answer" or store.take(request.kind, "lose_answer"):
+        if fault == "lose_answer" or self._take(request.kind, "lose_answer"):
             return 504, {"error": f"{request.kind}: no answer in time"}
         return 200, answer
 
@@ -152,10 +156,32 @@ class Ledger:
                     store.set_faults(kind, _faults(json.loads(body)))
                 except (ValueError, TypeError) as error:
                     return 400, {"error": str(error)}
+                self._tell_faults(kind)
                 return 200, store.all_faults()
         return 404, {"error": "no such thing"}
 
-    def _enter(self, entry: dict[str, Any]) -> None:
+    def _take(self, kind: str, fault: Literal["fail", "lose_answer"]) -> bool:
+        before = self._store.faults(kind)
+        taken = self._store.take(kind, fault)
+        if self._store.faults(kind) != before:
+            self._tell_faults(kind)
+        return taken
+
+    def tell_all(self) -> None:
+        """Tell what there is already: after a start on a file that has been in use."""
+        entries = self._store.entries()
+        forgotten = entries[0]["number"] - 1 if entries else self._store.last()
+        if forgotten:
+            self._tell({"kind": "ledger.cleared", "last": forgotten})
+        for entry in entries:
+            self._enter(entry, again=True)
+        for kind in self._store.all_faults():
+            self._tell_faults(kind)
+
+    def _tell_faults(self, kind: str) -> None:
+        self._tell({"kind": "ledger.faults", "effect": kind, "faults": asdict(self._store.faults(kind))})
+
+    def _enter(self, entry: dict[str, Any], **more: bool) -> None:
         told = {name: entry[name] for name in ("number", "key", "pod", "attempt") if entry[name]}
         self._tell(
             {
@@ -164,6 +190,7 @@ class Ledger:
                 "effect": entry["kind"],
                 "body": entry["body"][:MAX_VALUE],
                 **told,
+                **more,
             }
         )
 
@@ -172,7 +199,19 @@ def _faults(told: dict[str, Any]) -> Faults:
     known = {field.name for field in fields(Faults)}
     if unknown := set(told) - known:
         raise ValueError(f"unknown faults: {', '.join(sorted(unknown))}")
-    return Faults(**told)
+    faults = Faults(**told)
+    for name in ("fail", "lose_answer"):
+        if type(getattr(faults, name)) is not int or getattr(faults, name) < -1:
+            raise ValueError(f"{name} is a number of requests, or -1 for all")
+    if type(faults.slow) not in (int, float) or not 0 <= faults.slow <= MAX_SLOW:
+        raise ValueError(f"slow is a number of seconds, {MAX_SLOW} at the most")
+    if type(faults.down) is not bool:
+        raise ValueError("down is true or false")
+    return faults
+
+
+class _Gone(Exception):
+    """Whoever sent a request went away in the middle of it."""
 
 
 async def _body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes | None:
@@ -180,7 +219,7 @@ async def _body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes | Non
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return body
+            raise _Gone
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 
@@ -121,10 +122,8 @@ class LedgerClient:
         Raises:
             PlaygroundError: the kind's name cannot be used.
         """
-        counted = {
-            name: -1 if value is True else int(value) for name, value in (("fail", fail), ("lose_answer", lose_answer))
-        }
-        self._ask("PUT", f"faults/{kind}", {**counted, "slow": slow, "down": down})
+        faults = {"fail": _count(fail), "lose_answer": _count(lose_answer), "slow": slow, "down": down}
+        self._ask("PUT", f"faults/{quote(kind, safe='')}", faults)
 
     def behave(self) -> None:
         """All kinds behave again."""
@@ -177,6 +176,15 @@ class LedgerClient:
 
     def __repr__(self) -> str:
         return repr(self.entries())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        from playground.views.bundle import in_a_notebook  # widgets are loaded by those who show them
+
+        data = {"text/plain": repr(self)}
+        if not in_a_notebook():
+            return data
+        board = self._playground.panel.ledger()._repr_mimebundle_()
+        return {**(board[0] if board else {}), **data}
 
 
 def _count(value: int | bool) -> int:

@@ -25,7 +25,7 @@ def install() -> None:
         return
 
     def tell(request: httpx.Request) -> None:
-        if str(request.url).startswith(ledger):
+        if str(request.url).startswith(f"{ledger}/"):
             request.headers["x-playground-pod"] = pod
             request.headers["x-playground-attempt"] = str(ATTEMPT.get())
 

@@ -22,8 +22,9 @@ Everything that is ever shown is folded from events like these, and only from th
 | frame.unknown | tap | pod, attempt, direction, type, size |
 | revision.deployed | backend | service, revision, deployment, services, source |
 | server.starting, .ready, .gone | backend | exit |
-| effect.happened, .repeated, .refused | ledger | number, effect, key, body, pod, attempt |
+| effect.happened, .repeated, .refused | ledger | number, effect, key, body, pod, attempt, again: told once more |
 | ledger.cleared | ledger | last: number of the latest entry forgotten |
+| ledger.faults | ledger | effect, faults: {fail, lose_answer, slow, down}; how a kind misbehaves from now on |
 | invocation.sent | client | invocation, target, body, delay, restarted: the invocation it repeats |
 | invocation.status | admin API | invocation, target, status, parent, failure, waiting_signals, … |
 | invocation.result | client | invocation, value or failure: [code, message] |

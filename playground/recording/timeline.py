@@ -47,6 +47,7 @@ class Timeline:
         queues: queue of each object read so far: (service, key) -> Queue.
         effects: what reached the outside world, in order, repeated and refused requests included.
         forgotten: number of the latest effect that was cleared from the ledger.
+        faults: how each kind of effect misbehaves in the outside world that was ever told to: kind -> {fault: value}.
         server: phase of the Restate server: starting, ready, gone.
         server_starts: how often it has become ready.
         attempts: every attempt by (pod, its number on it); `open` those that run.
@@ -66,6 +67,7 @@ class Timeline:
         self.queues: dict[tuple[str, str], Queue] = {}
         self.effects: list[Effect] = []
         self.forgotten = 0
+        self.faults: dict[str, dict[str, Any]] = {}
         self.changes: list[tuple[Any, ...]] = []
         self.server = "starting"
         self.server_starts = 0
@@ -218,6 +220,8 @@ class Timeline:
         self.touch("revision", name)
 
     def _effect(self, what: str, at: float, data: Mapping[str, Any]) -> None:
+        if data.get("again") and self.effects and data.get("number", 0) <= self.effects[-1].number:
+            return  # the ledger was started again and tells what it has
         effect = Effect(
             number=data.get("number", len(self.effects) + 1),
             kind=data.get("effect", ""),
@@ -250,8 +254,12 @@ class Timeline:
                 self._unplaced.remove(position)
 
     def _cleared(self, _at: float, data: Mapping[str, Any]) -> None:
-        self.forgotten = data.get("last", 0)
+        self.forgotten = max(self.forgotten, data.get("last", 0))
         self.touch("effect", -1)
+
+    def _faults(self, _at: float, data: Mapping[str, Any]) -> None:
+        self.faults[data.get("effect", "")] = dict(data.get("faults", {}))
+        self.touch("faults", data.get("effect", ""))
 
     def _server(self, phase: str) -> None:
         self.server = phase
@@ -269,6 +277,7 @@ _OTHER_FOLDS: dict[str, Callable[[Timeline, float, Mapping[str, Any]], None]] = 
     "queue.read": Timeline._queue,
     "revision.deployed": Timeline._deployed,
     "ledger.cleared": Timeline._cleared,
+    "ledger.faults": Timeline._faults,
     "server.starting": lambda timeline, _at, _data: timeline._server("starting"),
     "server.ready": lambda timeline, _at, _data: timeline._server("ready"),
     "server.gone": lambda timeline, _at, _data: timeline._server("gone"),

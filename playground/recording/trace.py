@@ -224,6 +224,11 @@ class Effect:
     invocation: str = ""
     row: RowKey | None = None
 
+    @property
+    def became(self) -> str:
+        """What became of it: happened, repeated or refused."""
+        return "refused" if self.refused else "repeated" if self.repeated else "happened"
+
 
 @dataclass(slots=True, eq=False)
 class Pod:

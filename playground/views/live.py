@@ -36,6 +36,8 @@ Change = tuple[Any, ...]
 
 INTERVAL = 0.1
 """Seconds between two deltas: ten per second at most."""
+GATHER = 0.015
+"""Seconds until the first of them: a step's end and the next one's beginning come a moment apart."""
 LINGER = 2.0
 """Seconds the sending thread waits for more before it ends."""
 
@@ -83,12 +85,14 @@ class Sender:
                 if not self._waiting:
                     self._thread = None
                     return
+            time.sleep(GATHER)
+            with self._wake:
                 now, self._waiting = self._waiting, set()
             for reference in now:
                 if widget := reference():
                     widget.flush()
                 del widget  # or the last one would be kept alive while this thread waits
-            time.sleep(INTERVAL)
+            time.sleep(INTERVAL - GATHER)
 
 
 _sender = Sender()
@@ -195,6 +199,7 @@ class LiveWidget(anywidget.AnyWidget):
                 self._known = content["at"]
                 self._clean = min(self._clean, self._known)
                 self._listen()
+            self.send({"type": "here"})
             self.flush()
         elif kind == "closed":
             with self._gate:

@@ -31,13 +31,19 @@ class Pen:
     def __init__(self, width: int, height: int) -> None:
         self.image = Image.new("RGB", (width * SCALE, height * SCALE), PAPER)
         self._draw = ImageDraw.Draw(self.image)
+        self._inks: set[Ink] = {PAPER}
 
     def png(self) -> bytes:
         """The picture, its colours reduced to what it needs."""
+        # Every ink as it is, and what it blends to at an edge. A palette made by counting pixels would wash
+        # out an ink of which there is little, as of the one that warns, or tint the paper.
+        dark = [ink for ink in self._inks if min(ink) < 120]
+        shades = sorted({tint(ink, share) for ink in dark for share in (0.25, 0.5, 0.75)} - self._inks)
+        colours = [*sorted(self._inks), *shades][:256]
+        palette = Image.new("P", (1, 1))
+        palette.putpalette([part for colour in colours for part in colour])
         out = io.BytesIO()
-        # Median cut, the default, would wash out an ink of which there is little, as of the one that warns.
-        reduced = self.image.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        reduced.save(out, "PNG", optimize=True)
+        self.image.quantize(palette=palette, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
         return out.getvalue()
 
     def write(
@@ -45,6 +51,7 @@ class Pen:
         align: str = "left", most: float = 1e6,
     ) -> float:  # fmt: skip
         """Write one line, its top at y, cut at a width; returns where it ends."""
+        self._inks.add(ink)
         text = _fitting(_writable(text), size, most)
         length = measure(text, size)
         left = x - {"left": 0.0, "middle": length / 2, "right": length}[align]
@@ -55,6 +62,7 @@ class Pen:
 
     def line(self, x1: float, y1: float, x2: float, y2: float, ink: Ink, width: float = 1) -> None:
         """A straight line."""
+        self._inks.add(ink)
         self._draw.line(_scaled(x1, y1, x2, y2), ink, round(width * SCALE))
 
     def dashes(self, x1: float, y1: float, x2: float, y2: float, ink: Ink, dash: float = 4, gap: float = 3) -> None:
@@ -70,10 +78,12 @@ class Pen:
         self, x1: float, y1: float, x2: float, y2: float, fill: Ink, edge: Ink | None = None, radius: float = 0
     ) -> None:
         """A filled rectangle."""
+        self._inks |= {fill, edge or fill}
         self._draw.rounded_rectangle(_scaled(x1, y1, max(x1, x2), max(y1, y2)), radius * SCALE, fill, edge, SCALE // 2)
 
     def hatch(self, x1: float, y1: float, x2: float, y2: float, ink: Ink, step: float = 8) -> None:
         """A hatched rectangle."""
+        self._inks.add(ink)
         width, height = round((x2 - x1) * SCALE), round((y2 - y1) * SCALE)
         if width < 2 or height < 2:
             return
@@ -85,11 +95,13 @@ class Pen:
 
     def dot(self, x: float, y: float, radius: float, fill: Ink, edge: Ink) -> None:
         """A circle."""
+        self._inks |= {fill, edge}
         self._smooth(x, y, radius + 1, lambda d, c, k: d.ellipse(
             (c - radius * k, c - radius * k, c + radius * k, c + radius * k), fill, edge, round(2 * k)))  # fmt: skip
 
     def cross(self, x: float, y: float, radius: float, ink: Ink) -> None:
         """A diagonal cross."""
+        self._inks.add(ink)
 
         def draw(d: ImageDraw.ImageDraw, c: float, k: float) -> None:
             r = radius * k
@@ -100,11 +112,13 @@ class Pen:
 
     def check(self, x: float, y: float, ink: Ink) -> None:
         """A check mark."""
+        self._inks.add(ink)
         points = (-5.0, 0.0, -1.5, 4.0, 6.0, -5.0)
         self._smooth(x, y, 9, lambda d, c, k: d.line([c + p * k for p in points], ink, round(3 * k), joint="curve"))
 
     def polygon(self, x: float, y: float, points: list[tuple[float, float]], ink: Ink, hollow: bool = False) -> None:
         """A filled or hollow polygon around (x, y)."""
+        self._inks.add(ink)
 
         def draw(d: ImageDraw.ImageDraw, c: float, k: float) -> None:
             outline = [(c + px * k, c + py * k) for px, py in points]

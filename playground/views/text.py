@@ -132,8 +132,8 @@ def ledger_table(effects: Iterable[Effect], pods: Mapping[str, str]) -> str:
     """What reached the outside world: kind, what became of it, from which pod, with which key or not."""
     rows = []
     for effect in effects:
-        what = "refused" if effect.refused else "repeated, nothing happened" if effect.repeated else "happened"
-        rows.append([effect.kind, what, pods.get(effect.pod, NONE), "yes" if effect.key else "no", effect.body])
+        told = "repeated, nothing happened" if effect.repeated else effect.became
+        rows.append([effect.kind, told, pods.get(effect.pod, NONE), "yes" if effect.key else "no", effect.body])
     if not rows:
         return "The outside world: nothing has happened"
     return table(["kind", "what", "from", "key", "body"], rows, "The outside world")
@@ -184,10 +184,7 @@ def requests_table(services: Iterable[Mapping[str, Any]]) -> str:
 
 def invocations_table(traces: Sequence[Trace], most: int) -> str:
     """The latest invocations, oldest first, and their status."""
-    rows = [
-        [trace.target, _status(trace), str(len(trace.attempts))]
-        for trace in traces[-most:]
-    ]
+    rows = [[trace.target, _status(trace), str(len(trace.attempts))] for trace in traces[-most:]]
     if not rows:
         return "no invocations yet"
     earlier = f"the latest {most} of {len(traces)}" if len(traces) > most else ""

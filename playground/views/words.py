@@ -45,6 +45,23 @@ def outside(picture: Picture) -> list[str]:
     ]
 
 
+def misbehaviour(faults: Mapping[str, Any]) -> list[str]:
+    """How a kind of the outside world misbehaves, one line per fault; none if it behaves. As `pg.ledger.misbehave`."""
+    told = []
+    if faults.get("down"):
+        told.append("down: nobody answers")
+    if slow := faults.get("slow"):
+        told.append(f"slow: each request takes {duration(float(slow))}")
+    for name, noun, what in (
+        ("fail", "request", "refused before anything happens"),
+        ("lose_answer", "answer", "lost, though the effect happens"),
+    ):
+        if count := int(faults.get(name, 0)):
+            which = f"all {noun}s are" if count < 0 else f"the next {count} {noun}s are"
+            told.append(f"{f'the next {noun} is' if count == 1 else which} {what}")
+    return told
+
+
 def effect_word(effect: Mapping[str, Any]) -> str:
     """What became of a request to the outside world: "happened", "repeated" or "refused"."""
     return "repeated" if effect.get("repeated") else "refused" if effect.get("refused") else "happened"

@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM_FLAGS = [
@@ -32,7 +32,8 @@ CHROMIUM_FLAGS = [
 AXE_CORE = "axe-core@4.14.1"
 PATIENCE = 30_000  # milliseconds
 SETTINGS: dict[str, dict[str, Any]] = {
-    "notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
 }
 OpenNotebook = Callable[..., "Notebook"]
 
@@ -87,7 +88,7 @@ def axe_core(request: pytest.FixtureRequest) -> str:
     """The script of axe-core: a file named by AXE_CORE, else fetched once with npm into pytest's cache."""
     given = os.environ.get("AXE_CORE")
     if given is None:
-        folder = request.config.cache.mkdir("axe-core")  # type: ignore[union-attr]
+        folder = request.config.cache.mkdir("axe-core")
         found = folder / "node_modules" / "axe-core" / "axe.min.js"
         if not found.exists():
             npm = shutil.which("npm")
@@ -123,18 +124,20 @@ class Lab:
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "notebooks"
         self.directory.mkdir()
-        settings = directory / "settings" / "@jupyterlab" / "apputils-extension"
-        settings.mkdir(parents=True)
+        settings = directory / "settings"
         for name, values in SETTINGS.items():
-            (settings / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
+            file = settings / f"{name}.jupyterlab-settings"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(values))
         own = {name: str(directory / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
-        env = {**os.environ, **own, "JUPYTERLAB_SETTINGS_DIR": str(settings.parents[1]), "PYTHONPATH": str(ROOT)}
+        env = {**os.environ, **own, "JUPYTERLAB_SETTINGS_DIR": str(settings), "PYTHONPATH": str(ROOT)}
         self._log = (directory / "lab.log").open("wb")
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
                 *("--ip=127.0.0.1", "--port=0", "--IdentityProvider.token=", "--ServerApp.password="),
                 f"--ServerApp.root_dir={self.directory}",
+                "--ServerApp.disable_check_xsrf=True",  # or sessions could not be ended from here
                 "--LabApp.news_url=",
             ],
             env=env,
@@ -153,6 +156,12 @@ class Lab:
                     return url
             time.sleep(0.1)
         raise AssertionError(f"JupyterLab did not start: {Path(self._log.name).read_text()[-2000:]}")
+
+    def end_kernels(self, stem: str) -> None:
+        """End the kernels of the notebooks whose names begin so."""
+        for session in httpx.get(f"{self.url}/api/sessions").json():
+            if session["path"].startswith(f"{stem}-"):
+                httpx.delete(f"{self.url}/api/sessions/{session['id']}", timeout=30).raise_for_status()
 
     def close(self) -> None:
         """Shut down every kernel, then the server."""
@@ -242,7 +251,7 @@ def notebooks(lab: Lab, chromium: Browser, stem: str) -> Iterator[OpenNotebook]:
         stem: what their files are called.
     """
     stem = re.sub(r"[^\w-]", "_", stem)
-    contexts = []
+    contexts: list[BrowserContext] = []
 
     def open_it(*cells: str, theme: str = "light", width: int = 1280, height: int = 1000) -> Notebook:
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -266,9 +275,7 @@ def notebooks(lab: Lab, chromium: Browser, stem: str) -> Iterator[OpenNotebook]:
     finally:
         for context in contexts:
             context.close()
-        for session in httpx.get(f"{lab.url}/api/sessions").json():
-            if session["path"].startswith(f"{stem}-"):
-                httpx.delete(f"{lab.url}/api/sessions/{session['id']}", timeout=30)
+        lab.end_kernels(stem)
 
 
 @pytest.fixture

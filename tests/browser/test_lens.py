@@ -13,7 +13,7 @@ from playground.recording import Recording
 from playground.views import model
 from playground.views.assets import css, esm
 from playground.views.page import export
-from tests.browser.conftest import PATIENCE, OpenNotebook, violations, watch_errors
+from tests.browser.conftest import PATIENCE, Lab, OpenNotebook, violations, watch_errors
 from tests.unit.lens_models import RECORDINGS, recorded
 from tests.unit.test_views_lens import hostile
 from tests.unit.test_views_model import many_entries
@@ -154,6 +154,34 @@ def test_a_cell_run_again_or_cleared_leaves_no_listener(open_notebook: OpenNoteb
     assert notebook.outputs(2)[0]["text"] == "0 0\n"
 
 
+def test_a_saved_notebook_shows_the_lens_when_its_kernel_is_gone(
+    open_notebook: OpenNotebook, lab: Lab, page: Page
+) -> None:
+    # With JupyterLab's setting "Save Widget State Automatically" (conftest.SETTINGS).
+    path = str(RECORDINGS / "signup.jsonl")
+    notebook = open_notebook(
+        f"from playground import Recording\nr = Recording.load({path!r})",
+        "r.watch(next(trace.id for trace in r.invocations if trace.sent_at))",
+    )
+    notebook.run(0)
+    notebook.run(1)
+    notebook.page.wait_for_selector(".lens-row")
+    (file,) = lab.directory.glob("test_a_saved_notebook*.ipynb")
+    notebook.execute("docmanager:save")
+    notebook.page.wait_for_function("!jupyterapp.shell.currentWidget.context.model.dirty")
+    assert "widgets" in json.loads(file.read_text())["metadata"]
+    notebook.page.context.close()
+    lab.end_kernels(file.stem.removesuffix("-0"))
+
+    page.goto(f"{lab.url}/doc/tree/{file.name}?reset")
+    expect(cell(page, "send email", 1)).to_have_attribute("data-how", "cut-off")
+    page.get_by_role("slider", name="Moment shown").focus()
+    page.keyboard.press("Home")
+    expect(page.get_by_role("gridcell")).to_have_count(0)
+    row(page, "send email").click()
+    expect(page.get_by_text("No kernel has answered yet")).to_be_visible()
+
+
 # -- on a page of its own ---------------------------------------------------------------------------
 
 
@@ -248,7 +276,7 @@ def test_the_keyboard_walks_entries_and_attempts(signup: Page) -> None:
     while names[-1:] != ["Zoom in"]:
         page.keyboard.press("Tab")
         names.append(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent"))
-    wanted = [
+    order = [
         "Play",
         "Speed",
         "One step back",

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from importlib.resources import files
-from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE, Lab, Notebook, OpenNotebook, notebooks
+from tests.browser.conftest import PATIENCE, Lab, Notebook, OpenNotebook, notebooks, violations
 
 expect.set_options(timeout=PATIENCE)
 
-SHOP = '''
+SHOP = """
 import time
 from datetime import timedelta
 import restate
@@ -48,7 +45,7 @@ async def wait(ctx: restate.ObjectContext) -> str:
     name, clicked = ctx.awakeable()
     print(f"click https://example.org/{name}", flush=True)
     return await clicked
-'''
+"""
 OPEN = f"from playground import Playground\npg = Playground.open()\npg.deploy(name='shop', source={SHOP!r})"
 
 
@@ -164,7 +161,9 @@ def test_kill_pod_cancel_and_kill_invocation(shop: Notebook) -> None:
     expect(detail).to_contain_text("suspended")
     expect(button(detail, "Kill invocation")).to_be_focused()
     button(detail, "Kill invocation").click()
-    detail.get_by_role("group").filter(has_text="Kill the invocation").get_by_role("button", name="Kill invocation").click()
+    detail.get_by_role("group").filter(has_text="Kill the invocation").get_by_role(
+        "button", name="Kill invocation"
+    ).click()
     expect(detail).to_contain_text("failed")
     expect(invocations.get_by_role("status")).to_contain_text("without compensation")
 
@@ -193,10 +192,11 @@ def test_the_mail_is_answered(shop: Notebook) -> None:
 @pytest.fixture
 def without_subshells(lab: Lab) -> Iterator[None]:
     """JupyterLab may pass clicks on in a subshell, beside the running cell. Other front ends never do."""
-    setting = f"{lab.url}/lab/api/settings/@jupyterlab/apputils-extension:kernels-settings"
-    httpx.put(setting, json={"raw": '{"commsOverSubshells": "disabled"}'}).raise_for_status()
+    settings = lab.directory.parent / "settings" / "@jupyterlab" / "apputils-extension"
+    file = settings / "kernels-settings.jupyterlab-settings"
+    file.write_text('{"commsOverSubshells": "disabled"}')
     yield
-    httpx.put(setting, json={"raw": "{}"}).raise_for_status()
+    file.unlink()
 
 
 @pytest.mark.usefixtures("without_subshells")
@@ -241,7 +241,7 @@ Panels(Recording(tale.events)).dashboard()
 """
 
 
-def test_hostile_text_long_lists_and_axe(open_notebook: OpenNotebook) -> None:
+def test_hostile_text_long_lists_and_axe(open_notebook: OpenNotebook, axe_core: str) -> None:
     notebook = open_notebook(HOSTILE)
     page = notebook.page
     notebook.run(0)
@@ -261,19 +261,12 @@ def test_hostile_text_long_lists_and_axe(open_notebook: OpenNotebook) -> None:
     assert page.evaluate("window.hacked") is None
     assert page.locator(".dp-board script, .dp-board img").count() == 0
     expect(panel(page, "State").get_by_role("row", name="ok")).to_have_count(0)  # no key is chosen: nothing is read
-    assert axe(page) == []
+    assert violations(page, axe_core, ".dp-board") == []
     button(detail, "show all of request").click()
     page.wait_for_function("document.querySelector('.dp-tall')?.textContent.length === 1000002")
 
 
-def axe(page: Page) -> list[Any]:
-    """What axe-core finds wrong in the board."""
-    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
-    found = page.evaluate("axe.run('.dp-board', {resultTypes: ['violations']})")
-    return [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found["violations"]]
-
-
-def test_axe_on_a_working_board_in_both_themes(shop: Notebook) -> None:
+def test_axe_on_a_working_board_in_both_themes(shop: Notebook, axe_core: str) -> None:
     page = shop.page
     requests = choose(page, "Cart/wait", "axe")
     button(requests, "Send 10 on one key").click()
@@ -286,7 +279,7 @@ def test_axe_on_a_working_board_in_both_themes(shop: Notebook) -> None:
         shop.execute("apputils:change-theme", theme=theme)
         page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
         page.wait_for_selector(f".dp-board[data-theme='{'light' if light == 'true' else 'dark'}']")
-        assert axe(page) == []
+        assert violations(page, axe_core, ".dp-board") == []
 
 
 def test_everything_by_keyboard(shop: Notebook) -> None:

@@ -87,15 +87,15 @@ test("an action that waits for a busy kernel is said to", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const model = fakeModel();
   const busy = [];
-  const live = connect(model, { onBusy: (yes) => busy.push(yes) });
+  const live = connect(model, { onBusy: (...told) => busy.push(told) });
   const done = live.act("kill pod");
   context.mock.timers.tick(299);
   assert.deepEqual(busy, []);
   context.mock.timers.tick(2);
-  assert.deepEqual(busy, [true]);
+  assert.deepEqual(busy, [[true, false]], "and no kernel has ever answered");
   model.receive({ type: "answer", id: model.said.at(-1).id, value: 1 });
   await done;
-  assert.equal(busy.at(-1), false);
+  assert.deepEqual(busy.at(-1), [false, true]);
   live.close();
 });
 

@@ -8,7 +8,7 @@ from typing import Any
 from playground.recording import Event
 from playground.recording.timeline import awakeable_id
 
-SERVICES = [
+SERVICES: list[dict[str, Any]] = [
     {
         "name": "Signup",
         "type": "SERVICE",

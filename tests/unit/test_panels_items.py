@@ -13,6 +13,7 @@ from playground.views.live import Picture, apply
 from playground.views.panels.awakeables import AwakeablesPanel, pending
 from playground.views.panels.board import Board, Panels
 from playground.views.panels.invocations import InvocationsPanel
+from playground.views.panels.ledger import LedgerPanel
 from playground.views.panels.panel import Panel, clip, split
 from playground.views.panels.pods import GONE, PodsPanel
 from playground.views.panels.queues import QueuePanel, key_queues
@@ -27,6 +28,7 @@ ALL: Sequence[Panel] = (
     QueuePanel(),
     InvocationsPanel(),
     AwakeablesPanel(),
+    LedgerPanel(),
 )
 
 

@@ -79,8 +79,9 @@ def test_state_and_queue_of_a_key() -> None:
 def test_nothing_to_show() -> None:
     assert repr(Panels(Recording()).dashboard()) == (
         "Requests\nnothing is deployed yet\n\n"
-        "Pods\nno pods: scaled to zero\n\n"
         "Invocations\nno invocations yet\n\n"
+        "Outside world\nThe outside world: nothing has happened\n\n"
+        "Pods\nno pods: scaled to zero\n\n"
         "Awakeables\nno invocation waits for an awakeable\n\n"
         "Queue\nno key has a queue yet\n\n"
         "State\nno state was read yet"

@@ -43,7 +43,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(path: Path) -> Any:
-    return nbformat.read(path, 4)  # type: ignore[no-untyped-call]
+    return nbformat.read(path, 4)
 
 
 def test_what_is_saved(executed: Path) -> None:

@@ -17,6 +17,7 @@ from playground.views.assets import css, esm
 from playground.views.live import Change, LiveWidget, Picture
 from playground.views.panels.awakeables import AwakeablesPanel
 from playground.views.panels.invocations import InvocationsPanel
+from playground.views.panels.ledger import LedgerPanel
 from playground.views.panels.panel import Panel, wanted
 from playground.views.panels.pods import PodsPanel
 from playground.views.panels.queues import QueuePanel
@@ -35,22 +36,26 @@ class Board(LiveWidget):
 
     Args:
         recording: what is shown.
-        panels: the panels, in the order they are read.
+        columns: the panels, side by side and below each other; on a narrow page all below each other.
         playground: what does what is asked for.
     """
 
     _esm = esm("panels")
     _css = css("live.css", "panels.css")
-    panels = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    columns = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
     pinned = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
-    def __init__(self, recording: Recording, panels: Sequence[Panel], playground: Playground | None = None) -> None:
+    def __init__(
+        self, recording: Recording, columns: Sequence[Sequence[Panel]], playground: Playground | None = None
+    ) -> None:
+        panels = [panel for column in columns for panel in column]
         self._panels = {panel.name: panel for panel in panels}
         self._playground = playground
         self._watched: dict[Key, Callable[[], None] | None] = {}
         keys = [key for panel in panels if isinstance(panel, StatePanel | QueuePanel) for key in panel.keys]
         self._watched.update(dict.fromkeys(keys[-WATCHED:]))
-        super().__init__(recording, panels=list(self._panels), pinned=[item_id(*key) for key in dict.fromkeys(keys)])
+        names = [[panel.name for panel in column] for column in columns]
+        super().__init__(recording, columns=names, pinned=[item_id(*key) for key in dict.fromkeys(keys)])
 
     def picture(self, timeline: Timeline) -> Picture:
         """Every panel's items."""
@@ -134,14 +139,14 @@ class Panels:
         """The pods that are there, what they print, and killing one."""
         return self._board(PodsPanel())
 
-    def state(self, service: str = "", *keys: str) -> Board:
-        """The state of an object's keys, live, and changing it.
+    def state(self, service: str = "", key: str = "") -> Board:
+        """The state of an object's key, live, and changing it.
 
         Args:
             service: the virtual object's or workflow's name; without it the page lets one choose.
-            keys: the key, or several.
+            key: its key.
         """
-        return self._board(StatePanel(*((service, key) for key in keys)))
+        return self._board(StatePanel(*([(service, key)] if service else [])))
 
     def queue(self, service: str = "", *keys: str) -> Board:
         """Who holds the lock of each key and who waits for it.
@@ -160,11 +165,15 @@ class Panels:
         """What invocations wait for, and completing it."""
         return self._board(AwakeablesPanel())
 
+    def ledger(self) -> Board:
+        """What has reached the outside world, and making it misbehave."""
+        return self._board(LedgerPanel())
+
     def dashboard(self) -> Board:
         """All of them side by side."""
-        return self._board(
-            RequestsPanel(), PodsPanel(), InvocationsPanel(), AwakeablesPanel(), QueuePanel(), StatePanel()
-        )
+        left = (RequestsPanel(), InvocationsPanel(), LedgerPanel())
+        right = (PodsPanel(), AwakeablesPanel(), QueuePanel(), StatePanel())
+        return Board(self._recording, (left, right), self._playground)
 
-    def _board(self, *panels: Panel) -> Board:
-        return Board(self._recording, panels, self._playground)
+    def _board(self, panel: Panel) -> Board:
+        return Board(self._recording, ((panel,),), self._playground)

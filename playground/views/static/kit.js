@@ -70,6 +70,9 @@ const ICONS = {
   once: { path: "M7 3.4 10.8 10.5H3.2z", fill: true },
   twice: { path: "M3.8 3.8 6.7 10.5H.9zM10.2 3.8 13.1 10.5H7.3z", fill: true },
   often: { path: "M2.5 4.2 4.6 10.5H.4zM7 4.2 9.1 10.5H4.9zM11.5 4.2 13.6 10.5H9.4z", fill: true },
+  happened: { path: "M7 2.2 12.4 11.6H1.6z", fill: true },
+  repeated: { path: "M7 3 12 11.4H2z" },
+  turned: { path: "M7 11.4 2 3H12z" },
   stop: { path: "M4.6 1.8h4.8l2.8 2.8v4.8l-2.8 2.8H4.6L1.8 9.4V4.6zM5 5l4 4m0-4L5 9" },
 };
 

@@ -31,6 +31,7 @@ export function makeControls(lens) {
   collapse.title = "Long gaps are drawn shorter than they were; the axis tells how long. Off: true to scale.";
   const less = button("lens-zoom", "−", "Zoom out", () => zoomBy(1 / 1.6));
   const more = button("lens-zoom", "+", "Zoom in", () => zoomBy(1.6));
+  more.title = "Zoom in: + in the journal, or Ctrl and the wheel";
   const fit = button("lens-zoom", "fit", "fit: show the whole time", () => zoomBy(0));
   const time = element(
     "div", { class: "lens-controls", role: "group", "aria-label": "Time" },

@@ -37,7 +37,7 @@ export function makeDetails(lens) {
 
   function parts(details, entry) {
     return [
-      value("Value in", details.in, entry, "in"),
+      value(["Input", "Output"].includes(entry.type) ? "Value" : "Value in", details.in, entry, "in"),
       value("Value out", details.out, entry, "out"),
       entry.failure ? fact("Failure", `${entry.failure[0]}: ${entry.failure[1]}`) : null,
       details.awakeable ? fact("Awakeable", details.awakeable, true) : null,

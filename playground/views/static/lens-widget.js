@@ -6,7 +6,7 @@ import { mountLens } from "./lens.js";
 export default {
   render({ model, el }) {
     let lens = null;
-    const live = connect(model, { onChange: (data) => lens?.changed(data), onBusy: (yes) => lens?.busy(yes) });
+    const live = connect(model, { onChange: (data) => lens?.changed(data), onBusy: (...told) => lens?.busy(...told) });
     const open = () => Boolean(live.picture.values.open);
     const root = document.createElement("section");
     el.append(root);

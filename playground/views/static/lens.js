@@ -13,6 +13,8 @@ const STATUS_SIGNS = {
   completed: "✓", running: "▸", suspended: "‖", "backing-off": "↻", paused: "■", pending: "…", scheduled: "◷", ready: "…",
 };
 
+const BUSY = "Kernel busy: queued. A cell is running; what you clicked happens when it ends.";
+
 /**
  * Build a lens into an element.
  * @param root an empty element.
@@ -137,8 +139,9 @@ export function mountLens(root, live) {
       details.changed(data);
       schedule();
     },
-    busy(yes) {
-      set(busyNote, yes ? "Kernel busy: queued. A cell is running; what you clicked happens when it ends." : "");
+    busy(yes, heard) {
+      const why = heard ? BUSY : "No kernel has answered yet: it is busy, or it is gone.";
+      set(busyNote, yes ? why : "");
     },
     close() {
       cancelAnimationFrame(frame);

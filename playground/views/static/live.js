@@ -28,7 +28,8 @@ export function applyDelta(picture, delta) {
  * Connect a view to its kernel.
  * @param model anywidget's model.
  * @param onChange called with the delta's data after the picture has changed.
- * @param onBusy called with true while an action waits for a busy kernel, with false when none does.
+ * @param onBusy called with true while an action waits for a busy kernel, with false when none does; and with
+ *   whether a kernel has ever answered: a view restored from a saved notebook may have none.
  * @returns {{picture, act, now, close}}
  *   picture: {values, tables};
  *   act(name, data): a promise of the kernel's answer, rejected with an Error that holds its text;
@@ -42,6 +43,7 @@ export function connect(model, { onChange = () => {}, onBusy = () => {} } = {}) 
   let clock = picture.now - Date.now() / 1000;
   let asked = 0;
   let lastId = 0;
+  let heard = false;
 
   function say(message) {
     try {
@@ -57,10 +59,11 @@ export function connect(model, { onChange = () => {}, onBusy = () => {} } = {}) 
   }
 
   function busy() {
-    onBusy([...pending.values()].some((action) => action.late));
+    onBusy([...pending.values()].some((action) => action.late), heard);
   }
 
   function receive(message) {
+    heard = true;
     if (message.type === "delta") {
       clock = message.now - Date.now() / 1000;
       if (applyDelta(picture, message)) onChange(message.data);

@@ -173,6 +173,7 @@ function invocationDetail(panel, host) {
       setText(facts, [plural(item.attempts, "attempt"), item.pod && `on ${line(item.pod, 40)}`].filter(Boolean).join(" · "));
       setText(id, chosen);
       const parts = { ...item, target: item.target.length ? item.target : null, parent: item.parent ? { text: item.parent } : null };
+      setText(values.failure.row.firstChild, item.status === "completed" ? "failure" : "last failure");
       for (const [part, { view, row }] of Object.entries(values)) {
         row.hidden = !parts[part];
         view.set(parts[part], "invocations.whole", { invocation: chosen, part });

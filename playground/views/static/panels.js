@@ -3,6 +3,7 @@
 import { connect, element, followTheme } from "./live.js";
 import { awakeablesPanel } from "./panel-awakeables.js";
 import { invocationsPanel } from "./panel-invocations.js";
+import { ledgerPanel } from "./panel-ledger.js";
 import { podsPanel } from "./panel-pods.js";
 import { queuesPanel } from "./panel-queues.js";
 import { requestsPanel } from "./panel-requests.js";
@@ -13,13 +14,15 @@ const PANELS = {
   pods: podsPanel,
   invocations: invocationsPanel,
   awakeables: awakeablesPanel,
+  ledger: ledgerPanel,
   queue: queuesPanel,
   state: statePanel,
 };
 
 function render({ model, el }) {
-  const names = model.get("panels").filter((name) => Object.hasOwn(PANELS, name));
-  const columns = [0, 1].map(() => element("div", { class: "dp-column" })).slice(0, names.length);
+  const layout = model.get("columns");
+  const names = layout.flat();
+  const columns = layout.map(() => element("div", { class: "dp-column" }));
   const board = element("div", { class: "dp dp-board", role: "region", "aria-label": "Playground" }, element("div", { class: "dp-columns" }, ...columns));
   const listeners = [];
   const wire = connect(model, {
@@ -28,7 +31,7 @@ function render({ model, el }) {
   });
   const host = { live: wire.picture.values.live, act: wire.act, now: wire.now, onBusy: (listener) => listeners.push(listener), show };
   const panels = Object.fromEntries(names.map((name) => [name, PANELS[name](host, model.get("pinned"))]));
-  names.forEach((name, index) => columns[index % columns.length].append(panels[name].node));
+  layout.forEach((column, index) => columns[index].append(...column.map((name) => panels[name].node)));
 
   /** Show an invocation in the list, where there is one. */
   function show(id) {
