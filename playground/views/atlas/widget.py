@@ -67,19 +67,27 @@ class AtlasWidget(LiveWidget):
 
 
 def _alone(picture: Picture) -> Picture:
-    """A run's picture without the pods of other runs, its own numbered as if there were no others.
+    """A run's picture as if there were no other runs: with its own pods only, numbered from one.
 
-    In the lab a pod serves one attempt, so none of its pods is anybody else's.
+    In the lab a pod serves one attempt at a time, of one run and then of another, which may have its accident
+    there. So what became of a pod after the last attempt of this run is left out.
     """
     tables = picture["tables"]
     pods: dict[str, dict[str, Any]] = {}
     counts: Counter[str] = Counter()
     for attempt in sorted(tables["attempts"].values(), key=lambda attempt: float(attempt["at"])):
-        pod = tables["pods"].get(attempt["pod"])
-        if pod is not None and attempt["pod"] not in pods:
-            counts[pod["service"]] += 1
-            number = counts[pod["service"]]
-            pods[attempt["pod"]] = {**pod, "n": number, "label": f"{pod['service']} pod {number}"}
+        name = attempt["pod"]
+        if name not in tables["pods"]:
+            continue
+        if name not in pods:
+            service = tables["pods"][name]["service"]
+            counts[service] += 1
+            pods[name] = {**tables["pods"][name], "n": counts[service], "label": f"{service} pod {counts[service]}"}
+        if attempt["outcome"] in ("killed", "crashed"):
+            pods[name] |= {key: tables["pods"][name][key] for key in ("phase", "gone") if key in tables["pods"][name]}
+        else:
+            pods[name]["phase"] = "ready"
+            pods[name].pop("gone", None)
     return {**picture, "tables": {**tables, "pods": pods}}
 
 
