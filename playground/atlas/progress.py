@@ -1,6 +1,8 @@
 """A sweep's progress: a bar in a notebook, a bar on a terminal, nothing where nobody looks.
 
-It shows the same text in every run, so that a notebook's committed output stays as it is.
+In a notebook a line of text takes the bar's place when it is over. The same text stands beside the bar from the
+beginning: it is what is saved and compared, by tools that see the last form of an output (nbclient) and by
+one that sees only the first (nbval).
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 from typing import Any
+
+from playground.views.text import clean, plural
 
 
 class Progress:
@@ -51,19 +55,26 @@ class Progress:
         import ipywidgets
         from IPython.display import display
 
+        line = f"{plural(total, 'run')} of {clean(self._target)}"
+
         class Bar(ipywidgets.IntProgress):  # type: ignore[misc]
-            """A bar whose text form does not tell how far it has come."""
+            """A bar whose text form is what takes its place."""
 
             def __repr__(self) -> str:
-                return "a progress bar"
+                return line
 
-        bar = Bar(max=total, description="crashing")
-        display(bar)  # type: ignore[no-untyped-call]
+        bar = Bar(max=total, description=f"0 of {total}")
+        shown = display(bar, display_id=True)  # type: ignore[no-untyped-call]
 
         def step() -> None:
             bar.value += 1
+            bar.description = f"{bar.value} of {total}"
 
-        self._step, self._end = step, bar.close
+        def end() -> None:
+            shown.update({"text/plain": line}, raw=True)
+            bar.close()
+
+        self._step, self._end = step, end
 
     def _on_terminal(self, total: int) -> None:
         from rich.console import Console

@@ -51,7 +51,7 @@ function keyCard() {
   slot.setAttribute("aria-label", "holds the lock");
   queue.setAttribute("aria-label", "wait for the lock, in order");
   const chips = new Map();
-  let locked = null;
+  let said = "";
 
   function chip(one) {
     if (!chips.has(one.id)) {
@@ -69,10 +69,11 @@ function keyCard() {
     const before = new Map([...chips].map(([id, one]) => [id, one.node.getBoundingClientRect()]));
     setText(name, line(`${item.service}/${item.key}`, 60));
     setText(done, `${item.done} done`);
-    if (locked !== Boolean(item.holder)) {
-      locked = Boolean(item.holder);
-      lock.replaceChildren(icon(locked ? "lock" : "free"), element("span", { text: locked ? "held by" : "free" }));
-      node.classList.toggle("dp-held", locked);
+    const says = item.holder ? "held by" : item.waitingCount ? "goes to the next" : "free";
+    if (said !== says) {
+      said = says;
+      lock.replaceChildren(icon(item.holder ? "lock" : "free"), element("span", { text: says }));
+      node.classList.toggle("dp-held", Boolean(item.holder));
     }
     const shown = item.waiting.slice(0, CHIPS);
     const ids = new Set([item.holder, ...shown].filter(Boolean).map((one) => one.id));
