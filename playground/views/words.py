@@ -56,9 +56,11 @@ def misbehaviour(faults: Mapping[str, Any]) -> list[str]:
         ("fail", "request", "refused before anything happens"),
         ("lose_answer", "answer", "lost, though the effect happens"),
     ):
-        if count := int(faults.get(name, 0)):
-            which = f"all {noun}s are" if count < 0 else f"the next {count} {noun}s are"
-            told.append(f"{f'the next {noun} is' if count == 1 else which} {what}")
+        count = faults.get(name, 0)
+        if count is True or count < 0:
+            told.append(f"all {noun}s are {what}")
+        elif count:
+            told.append(f"the next {noun} is {what}" if count == 1 else f"the next {count} {noun}s are {what}")
     return told
 
 

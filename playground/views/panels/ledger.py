@@ -69,14 +69,19 @@ class LedgerPanel(Panel):
         if verb == "clear":
             playground.ledger.clear()
             return {"said": "The ledger has forgotten all entries and idempotency keys."}
+        kind = wanted(data, "kind").strip()
         if verb == "behave":
-            playground.ledger.misbehave(kind := wanted(data, "kind"))
+            playground.ledger.misbehave(kind)
             return {"said": f"{kind} behaves again."}
         if verb == "misbehave":
-            kind = wanted(data, "kind").strip()
-            faults = {"fail": _count(data.get("fail")), "lose_answer": _count(data.get("lose_answer"))}
-            playground.ledger.misbehave(kind, **faults, slow=_seconds(data.get("slow")), down=data.get("down") is True)
-            return {"said": f"{kind} is told so."}
+            faults: dict[str, Any] = {
+                "fail": _count(data.get("fail")),
+                "lose_answer": _count(data.get("lose_answer")),
+                "slow": _seconds(data.get("slow")),
+                "down": data.get("down") is True,
+            }
+            playground.ledger.misbehave(kind, **faults)
+            return {"said": f"{kind}: {'; '.join(misbehaviour(faults)) or 'it behaves'}."}
         return super().act(playground, verb, data)
 
     def whole(self, recording: Recording, data: Data) -> str:

@@ -11,7 +11,8 @@ import { lines, placed } from "./atlas-lines.js";
 const SIGNS = { right: "completed", wrong: "failed", failed: "ended", stuck: "suspended" }; // the kit's icons
 const ROW = 26; // px of a line
 const PAIR = 42; // of one with two places
-const MOST = 460; // of all lines before they scroll
+const MOST = 472; // of all lines before they scroll: in the middle of one, so that it shows
+const MOST_BESIDE = 290; // while a run is looked at
 
 /**
  * @param picture {values, tables: {rows}}.
@@ -33,6 +34,7 @@ export function makeGrid({ values, tables }, open) {
   const kinds = columns.length - 3;
   node.style.setProperty("--columns", `minmax(250px, 1fr) 98px 118px ${"minmax(92px, 116px) ".repeat(kinds)}`);
   node.style.setProperty("--least", `${466 + 92 * kinds}px`);
+  node.style.maxHeight = `${MOST}px`;
   const pool = [];
   let shown = []; // all lines
   let runs = []; // positions in it of those that are runs
@@ -112,13 +114,13 @@ export function makeGrid({ values, tables }, open) {
       active = Math.max(0, runs.findIndex((position) => shown[position].id === before));
       node.setAttribute("aria-rowcount", shown.length + 1);
       body.style.height = `${shown.length * height}px`;
-      node.style.maxHeight = `${MOST}px`;
       if (runs.length) go(active, column);
       else mount();
     },
     chosen(id) {
       opened = id;
-      mount();
+      node.style.maxHeight = `${id === null ? MOST : MOST_BESIDE}px`;
+      if (runs.length) go(active, column);
     },
     redraw: mount,
   };

@@ -93,7 +93,7 @@ function faultsForm(panel, item, ended) {
   const lose = many(faults.lose_answer, "Answers lost, though the effect happens");
   const slow = element("input", { type: "number", min: 0, max: 600, step: "any", value: faults.slow || "", placeholder: 0 });
   const down = element("input", { type: "checkbox", id: freshId("down"), checked: Boolean(faults.down) });
-  const set = element("button", { type: "submit", class: "dp-primary", text: "Misbehave so" });
+  const set = element("button", { type: "submit", class: "dp-primary", text: "Misbehave" });
   const leave = element("button", { type: "button", text: "Leave it" });
   const form = element(
     "form", { class: "dp-edit", novalidate: true, "aria-label": item ? `misbehaviour of ${line(item.kind, 60)}` : "misbehaviour" },
@@ -145,9 +145,9 @@ function entryCard(panel, host, id) {
       setText(kind, line(item.kind, 60));
       setText(at, new Date(item.at * 1000).toLocaleTimeString());
       setText(pod, line(item.pod, 60));
-      const step = [item.target, item.step].filter(Boolean).map((text) => element("bdi", { text: line(text, 80) }));
-      if (step.length === 2) step.splice(1, 0, document.createTextNode(" · "));
-      from.replaceChildren(...(step.length ? step : [element("span", { class: "dp-quiet", text: item.pod ? "outside of any step" : "not from a pod" })]));
+      const unknown = element("span", { class: "dp-quiet", text: item.pod ? "outside of any step" : "not from a pod" });
+      const step = item.step ? element("bdi", { text: line(item.step, 80) }) : unknown;
+      from.replaceChildren(...(item.target ? [element("bdi", { text: line(item.target, 80) }), document.createTextNode(" · "), step] : [step]));
       key.hidden = !item.key;
       setText(key.lastChild, line(item.key, 80));
       body.set(item.body, "ledger.whole", { entry: id });
