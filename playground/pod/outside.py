@@ -24,8 +24,13 @@ def install() -> None:
     if not ledger:
         return
 
+    def where(url: httpx.URL) -> tuple[str, str, int | None]:
+        return url.scheme, url.host, url.port  # as httpx normalises it: without a scheme's own port
+
+    outside = where(httpx.URL(ledger))
+
     def tell(request: httpx.Request) -> None:
-        if str(request.url).startswith(f"{ledger}/"):
+        if where(request.url) == outside:
             request.headers["x-playground-pod"] = pod
             request.headers["x-playground-attempt"] = str(ATTEMPT.get())
 

@@ -183,6 +183,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.close()
 
 
+@pytest.fixture
+def without_subshells(lab: Lab) -> Iterator[None]:
+    """JupyterLab may pass clicks on in a subshell, beside the running cell. Other front ends never do."""
+    settings = lab.directory.parent / "settings" / "@jupyterlab" / "apputils-extension"
+    file = settings / "kernels-settings.jupyterlab-settings"
+    file.write_text('{"commsOverSubshells": "disabled"}')
+    yield
+    file.unlink()
+
+
 class Notebook:
     """An open notebook.
 

@@ -189,16 +189,6 @@ def test_the_mail_is_answered(shop: Notebook) -> None:
     expect(detail).to_contain_text("not today")
 
 
-@pytest.fixture
-def without_subshells(lab: Lab) -> Iterator[None]:
-    """JupyterLab may pass clicks on in a subshell, beside the running cell. Other front ends never do."""
-    settings = lab.directory.parent / "settings" / "@jupyterlab" / "apputils-extension"
-    file = settings / "kernels-settings.jupyterlab-settings"
-    file.write_text('{"commsOverSubshells": "disabled"}')
-    yield
-    file.unlink()
-
-
 @pytest.mark.usefixtures("without_subshells")
 def test_a_click_while_a_cell_runs_is_queued_then_happens(open_notebook: OpenNotebook) -> None:
     notebook = open_notebook(OPEN, "pg.panel.requests()", "import time\nprint('begun', flush=True)\ntime.sleep(2)")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -78,6 +80,29 @@ def test_a_lost_answer_happens_again_unless_there_is_a_key(pg: Playground, handl
     assert pg.ledger.count(kind) == times
 
 
+def test_all_requests_refused_until_it_behaves(pg: Playground) -> None:
+    pg.ledger.misbehave("email", fail=True)
+    invocation = pg.send("Shop/mail", "ada")
+    eventually(lambda: sum(entry.refused for entry in pg.ledger.entries("email")) >= 3)
+    assert not invocation.trace.done
+    pg.ledger.behave()
+    invocation.result()
+    assert pg.ledger.count("email") == 1
+
+
+def test_down_and_slow(pg: Playground) -> None:
+    pg.ledger.misbehave("email", down=True)
+    invocation = pg.send("Shop/mail", "ada")
+    eventually(lambda: any(attempt.outcome == "failed" for attempt in invocation.attempts))
+    assert pg.ledger.entries() == [], "nobody is there to write anything down"
+    pg.ledger.misbehave("email", slow=0.3)
+    invocation.result()
+    assert pg.ledger.count("email") == 1
+    mark = invocation.attempts[-1].marks[invocation.trace.entries[1].row]
+    assert mark.until is not None
+    assert mark.until - mark.at >= 0.3
+
+
 @pytest.mark.parametrize(("handler", "step"), [("mail", "send"), ("pay", "charge")])
 def test_an_effect_is_known_by_pod_attempt_and_step(pg: Playground, handler: str, step: str) -> None:
     invocation = pg.send(f"Shop/{handler}", "ada")
@@ -100,6 +125,27 @@ def test_a_ledger_that_is_killed_comes_back_with_its_data_at_its_address(pg: Pla
     pg.call("Shop/pay", "ben")
     assert pg.ledger.url == url
     eventually(lambda: pg.ledger.count("payment") == 2)
+
+
+def test_what_was_in_the_ledger_is_there_after_opening_it_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Playground.open(data_dir=tmp_path / "data") as again:
+            httpx.post(f"{again.ledger.url}/email", json={"to": "ada"}, headers={"idempotency-key": "k"})
+            assert again.ledger.count("email") == 1
+            again.ledger.misbehave("payment", fail=3)
+    with Playground.open(data_dir=tmp_path / "data") as again:
+        assert [entry.became for entry in again.ledger.entries()] == ["happened", "repeated"]
+        assert again.recording.timeline.faults["payment"]["fail"] == 3
+        again.ledger.clear()
+    with Playground.open(data_dir=tmp_path / "data") as again:
+        assert again.ledger.entries() == []
+
+
+def test_anybody_reaches_it_by_plain_http(pg: Playground) -> None:
+    answer = httpx.post(f"{pg.ledger.url}/email", json={"to": "ada"})
+    assert answer.json() == {"id": f"email-{pg.ledger.entries()[-1].number}", "kind": "email"}
+    (entry,) = pg.ledger.entries()
+    assert (entry.pod, entry.attempt, entry.invocation) == ("", 0, "")
 
 
 def test_a_kind_that_cannot_be(pg: Playground) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from playground.ledger.app import Ledger
 from playground.ledger.plans import Plans
 from playground.ledger.store import Faults, Store
+from playground.recording import Event, Timeline
 
 
 class World:
@@ -119,10 +121,112 @@ def test_what_it_does_not_take(world: World) -> None:
     assert world.ask("POST", "/email", content=b"\xff\xfe").status_code == 200
 
 
+def test_a_body_that_is_no_utf8_is_kept_as_text(world: World) -> None:
+    world.ask("POST", "/email", content=b"\xff")
+    assert world.told[0]["body"] == "\ufffd"
+    assert world.ask("GET", "/-/entries").json()["entries"][0]["body"] == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"fail": -2},
+        {"fail": 1.5},
+        {"fail": True},
+        {"lose_answer": "x"},
+        {"slow": -1},
+        {"slow": 1e9},
+        {"slow": None},
+        {"down": 1},
+        [],
+        ["fail"],
+        1,
+    ],
+)
+def test_faults_that_cannot_be(world: World, faults: Any) -> None:
+    assert world.ask("PUT", "/-/faults/email", json=faults).status_code == 400
+    assert world.store.faults("email") == Faults()
+    assert world.post("email", {}).status_code == 200
+
+
+def test_slow_is_before_the_effect(world: World) -> None:
+    world.ask("PUT", "/-/faults/email", json={"slow": 0.1})
+    began = time.time()
+    world.post("email", {})
+    assert world.told[-1]["at"] - began >= 0.1
+
+
+def test_half_a_request_is_none(world: World) -> None:
+    async def cut_off() -> list[Any]:
+        messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": b'{"to": ', "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return messages.pop(0)
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await world.app({"type": "http", "method": "POST", "path": "/email", "headers": []}, receive, send)
+        return sent
+
+    assert asyncio.run(cut_off()) == []
+    assert world.told == []
+
+
+def test_how_a_kind_misbehaves_is_told_as_it_changes(world: World) -> None:
+    world.ask("PUT", "/-/faults/email", json={"fail": 2})
+    world.post("email", {})
+    world.post("sms", {})
+    world.ask("PUT", "/-/faults/email", json={"fail": -1})
+    world.post("email", {})
+    told = [event["faults"]["fail"] for event in world.told if event["kind"] == "ledger.faults"]
+    assert told == [2, 1, -1], "each time it changes, and only then"
+
+
+def test_a_ledger_on_a_used_file_tells_what_it_has(tmp_path: Path) -> None:
+    first = World(tmp_path / "ledger.sqlite")
+    first.post("email", "before")
+    first.ask("DELETE", "/-/entries")
+    first.post("email", "after", "k")
+    first.post("email", "after", "k")
+    first.ask("PUT", "/-/faults/sms", json={"slow": 2})
+    first.store.close()
+    second = World(tmp_path / "ledger.sqlite")
+    second.app.tell_all()
+    assert second.kinds() == ["ledger.cleared", "effect.happened", "effect.repeated", "ledger.faults"]
+    # A recording that knew all of it knows no more; one that knew nothing knows as much.
+    for before in (first.told, []):
+        timeline = Timeline(Event(e["kind"], e.get("at", 0.0), e) for e in [*before, *second.told])
+        known = [effect for effect in timeline.effects if effect.number > timeline.forgotten]
+        assert [(effect.number, effect.became) for effect in known] == [(2, "happened"), (3, "repeated")]
+        assert timeline.faults["sms"]["slow"] == 2
+    second.ask("DELETE", "/-/entries")
+    second.store.close()
+    third = World(tmp_path / "ledger.sqlite")
+    third.app.tell_all()
+    assert third.told[0] == {"kind": "ledger.cleared", "last": 3}
+    third.store.close()
+
+
+def test_a_new_ledger_tells_nothing(world: World) -> None:
+    world.app.tell_all()
+    assert world.told == []
+
+
 def test_where_a_request_comes_from_is_told(world: World) -> None:
     headers = {"x-playground-pod": "shop-1", "x-playground-attempt": "3"}
     world.ask("POST", "/email", json={}, headers=headers)
     assert (world.told[0]["pod"], world.told[0]["attempt"]) == ("shop-1", 3)
+
+
+@pytest.mark.parametrize("attempt", [b"\xb2", b"-1", b"x", b"", b"9" * 400])
+def test_an_attempt_that_is_none_breaks_nothing(world: World, attempt: bytes) -> None:
+    answer = world.ask("POST", "/email", json={}, headers={b"x-playground-attempt": attempt})
+    assert answer.status_code == 200
 
 
 def test_a_plan_is_used_up_once_at_its_place() -> None:
@@ -158,6 +262,85 @@ def test_a_pod_that_asks_too_early_waits_for_its_caller() -> None:
         assert await asked == kill
 
     asyncio.run(story())
+
+
+def test_of_two_accidents_the_second_is_counted_after_the_first() -> None:
+    async def story() -> None:
+        plans = Plans(lambda _: None)
+        start = {"act": "kill", "role": "0", "boundary": ["in", "Start", None], "nth": 1}
+        end = {"act": "kill", "role": "0", "boundary": ["out", "End", None], "nth": 2}
+        await plans.register("r", "inv_root", [start, end])
+        assert await plans.begin("pod", 1, "inv_root") == start
+        assert await plans.arrive("inv_root") == "kill"
+        assert await plans.begin("pod", 2, "inv_root") == end, "what was passed before the first does not count"
+        plans.end("inv_root", 1)
+        assert (await plans.begin("pod", 3, "inv_root") or {})["nth"] == 1
+
+    asyncio.run(story())
+
+
+def test_a_frame_is_held_until_the_server_is_killed() -> None:
+    async def story() -> None:
+        told: list[dict[str, Any]] = []
+        plans = Plans(told.append)
+        kill = {"act": "server", "role": "0", "boundary": ["out", "End", None], "nth": 1}
+        await plans.register("r", "inv_root", [kill])
+        await plans.begin("pod", 1, "inv_root")
+        held = asyncio.create_task(plans.arrive("inv_root"))
+        await asyncio.sleep(0.02)
+        assert (told, held.done()) == ([{"kind": "plan.hold", "run": "r"}], False)
+        plans.release("another")
+        plans.release("r")
+        assert await held == "held"
+
+    asyncio.run(story())
+
+
+def test_what_belongs_to_no_run_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("playground.ledger.plans.PATIENCE", 0.05)
+
+    async def story() -> list[float]:
+        plans = Plans(lambda _: None)
+        took = []
+        for attempt in (1, 2):
+            began = time.monotonic()
+            assert await plans.begin("pod", attempt, "inv_foreign") is None
+            took.append(time.monotonic() - began)
+        assert await plans.arrive("inv_foreign") == "go"
+        plans.end("inv_foreign", 1)
+        await plans.callee("inv_foreign", 1, "inv_other")
+        return took
+
+    first, second = asyncio.run(story())
+    assert first >= 0.05 > second
+
+
+def test_a_run_that_is_over_is_forgotten() -> None:
+    async def story() -> None:
+        plans = Plans(lambda _: None)
+        kill = {"act": "kill", "role": "0", "boundary": ["out", "End", None], "nth": 1}
+        await plans.register("r", "inv_root", [kill])
+        await plans.register("s", "inv_other", [kill])
+        plans.forget("r")
+        plans.forget("r")
+        assert await plans.arrive("inv_root") == "go"
+        assert await plans.arrive("inv_other") == "kill"
+
+    asyncio.run(story())
+
+
+def test_the_gate_asks_over_http(world: World) -> None:
+    def ask(what: str, **told: Any) -> Any:
+        return world.ask("POST", f"/-/gate/{what}", json=told).json()["answer"]
+
+    kill = {"act": "kill", "role": "0.3", "boundary": ["out", "End", None], "nth": 1}
+    assert world.ask("POST", "/-/plans", json={"run": "r", "root": "inv_root", "accidents": [kill]}).status_code == 204
+    assert ask("begin", pod="pod", attempt=1, invocation="inv_root") is None
+    assert ask("callee", invocation="inv_root", entry=3, callee="inv_called") is None
+    assert ask("begin", pod="pod", attempt=2, invocation="inv_called") == kill
+    assert ask("end", invocation="inv_called", passed=0) is None
+    assert ask("arrive", invocation="inv_called") == "kill"
+    assert world.ask("POST", "/-/plans/r/forget").status_code == 204
 
 
 def test_an_effect_of_a_run_meets_its_accident() -> None:

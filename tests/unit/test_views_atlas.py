@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,6 +115,13 @@ def test_an_outside_world_that_misbehaves() -> None:
     assert values["summary"].startswith("1 point, the outside world misbehaving at each: ")
 
 
+def test_without_effects_nothing_is_said_of_them() -> None:
+    quiet = replace(outcome(point("a")), effects={}, expected={})
+    atlas = Atlas("Shop/buy", "pod", [point("a")], [quiet], Recording())
+    assert model.verdicts(atlas) == [("right result and state", True)]
+    assert model.summary(atlas) == "1 point, a pod killed at each: result right at 1; state right at 1"
+
+
 def test_an_atlas_of_nothing() -> None:
     atlas = Atlas("Shop/buy", "pod", [], [], Recording())
     assert model.summary(atlas) == "no points: nothing was swept"
@@ -158,7 +166,7 @@ def test_a_long_sweep_is_cut() -> None:
 def test_many_kinds_of_effects_are_cut() -> None:
     kinds = {f"kind{n}": 1 for n in range(30)}
     each = outcome(point("a"))
-    wide = type(each)(each.points, "right", "", (), kinds, kinds, "inv_0")
+    wide = replace(each, effects=kinds, expected=kinds)
     assert size(Atlas("Shop/buy", "pod", [point("a")], [wide], Recording()))[0] == 2 * WIDTH
 
 

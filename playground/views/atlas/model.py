@@ -78,11 +78,10 @@ def picture(atlas: Atlas) -> Picture:
 def verdicts(atlas: Atlas) -> list[tuple[str, bool]]:
     """What one wants to know of an atlas: in words, and whether it holds in every run that says anything."""
     reached = [outcome for outcome in atlas.outcomes if outcome.result != "not reached"]
-    counted = {
-        "right result and state": sum(not outcome.right for outcome in reached),
-        "every effect at least once": sum(not outcome.at_least_once for outcome in reached),
-        "every effect exactly once": sum(not outcome.exactly_once for outcome in reached),
-    }
+    counted = {"right result and state": sum(not outcome.right for outcome in reached)}
+    if any(outcome.effects for outcome in reached):
+        counted["every effect at least once"] = sum(not outcome.at_least_once for outcome in reached)
+        counted["every effect exactly once"] = sum(not outcome.exactly_once for outcome in reached)
     return [(f"{name}: not at {broken}" if broken else name, not broken) for name, broken in counted.items()]
 
 

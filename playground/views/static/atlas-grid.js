@@ -32,8 +32,8 @@ export function makeGrid({ values, tables }, open) {
   }, head, body);
   node.style.setProperty("--row", `${height}px`);
   const kinds = columns.length - 3;
-  node.style.setProperty("--columns", `minmax(250px, 1fr) 98px 118px ${"minmax(92px, 116px) ".repeat(kinds)}`);
-  node.style.setProperty("--least", `${466 + 92 * kinds}px`);
+  node.style.setProperty("--columns", `minmax(250px, 1fr) 112px 118px ${"minmax(92px, 116px) ".repeat(kinds)}`);
+  node.style.setProperty("--least", `${480 + 92 * kinds}px`);
   node.style.maxHeight = `${MOST}px`;
   const pool = [];
   let shown = []; // all lines

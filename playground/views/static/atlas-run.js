@@ -12,11 +12,12 @@ import { placed } from "./atlas-lines.js";
 export function makeRun(host) {
   const heading = element("h4", { class: "atlas-heading", tabindex: -1 });
   const shut = element("button", { class: "atlas-shut", type: "button", text: "✕", "aria-label": "Close this run", title: "Close this run", onclick: host.closed });
-  const why = element("dl", { class: "atlas-why" });
+  const why = element("dl", {});
+  const reasons = element("div", { class: "atlas-why", tabindex: 0, role: "group", "aria-label": "What is out of the ordinary" }, why);
   const wait = element("p", { class: "dp-busy", role: "status" });
   const failed = element("p", { class: "dp-error", role: "alert" });
   const place = element("div");
-  const node = element("section", { class: "atlas-chosen", "aria-label": "The run that is looked at", hidden: true }, heading, shut, why, wait, failed, place);
+  const node = element("section", { class: "atlas-chosen", "aria-label": "The run that is looked at", hidden: true }, heading, shut, reasons, wait, failed, place);
   let lens = null;
   let asked = 0;
 
