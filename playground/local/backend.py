@@ -56,11 +56,6 @@ class LocalBackend:
         """Base URL of the ledger, for handlers and for us."""
         return self._ledger.url
 
-    @property
-    def server_pid(self) -> int | None:
-        """Process id of the Restate server, while it runs."""
-        return self._server.pid if self._server else None
-
     async def open(self) -> None:
         """Start keeper and server; the keeper imports the SDK while the server gets ready."""
         check_directory(self._directory)

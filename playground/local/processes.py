@@ -160,7 +160,7 @@ class Processes:
             self._answers.put_nowait(None)
             raise _gone()
         if "error" in answer:
-            raise StartError("A process could not be started.", answer["error"])
+            raise StartError("A process could not be started.", answer["error"], "python -m playground doctor")
         return answer
 
     async def _read(self) -> None:

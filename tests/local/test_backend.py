@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from playground import Playground
+from playground.errors import StartError
 from tests.local.conftest import SIGNUP, eventually
 
 pytestmark = pytest.mark.local
@@ -204,6 +205,24 @@ async def step(ctx: restate.Context) -> str:
     invocation = pg.send("Bad/step")
     assert invocation.result() == "done"
     assert [attempt.outcome for attempt in invocation.attempts] == ["crashed", "completed"]
+
+
+def test_a_pod_whose_process_could_not_be_started_is_tried_for_again(
+    pg: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pg.wait_for(pods=0)
+    processes = pg._backend._processes  # type: ignore[attr-defined]
+    serve, refusals = processes.serve, [1, 2]
+
+    async def short_of_processes(*args: object, **options: object) -> int:
+        if refusals:
+            refusals.pop()
+            raise StartError("A process could not be started.", "BlockingIOError", "")
+        return int(await serve(*args, **options))
+
+    monkeypatch.setattr(processes, "serve", short_of_processes)
+    assert pg.call("Counter/short/add", 0) >= 1
+    assert not refusals
 
 
 def test_a_signal_from_a_terminal_is_a_kill_like_any_other(pg: Playground) -> None:
