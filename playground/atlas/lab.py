@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from playground.atlas.fresh import freshen, plain, token
 from playground.atlas.outcome import Seen
-from playground.atlas.points import Point, roles
+from playground.atlas.points import Point
 from playground.errors import PlaygroundError, RequestError
 from playground.invocation import Invocation, standing
 from playground.recording import Effect, Trace
@@ -87,7 +87,7 @@ class Run:
         """The effects of this run so far."""
         with self._lab.recording.lock:
             timeline = self._lab.recording.timeline
-            mine = roles(timeline, self.invocation.id)
+            mine = timeline.roles(self.invocation.id)
             return [e for e in timeline.effects if e.invocation in mine or token(self.number) in e.body + e.key]
 
     def resolve(self, awakeable: str, value: Any = None) -> None:
@@ -170,7 +170,7 @@ class Lab:
 
         def something() -> bool:
             timeline = lab.recording.timeline
-            mine = [Invocation(lab, i, "") for i in roles(timeline, run.invocation.id) if i in timeline.invocations]
+            mine = [Invocation(lab, i, "") for i in timeline.roles(run.invocation.id)]
             pending[:] = [a for each in mine for a in each.awakeables if a not in clicked]
             return bool(pending) or self._over(run, 0)
 
@@ -181,7 +181,7 @@ class Lab:
 
     def _traces(self, root: str) -> list[Trace]:
         timeline = self.playground.recording.timeline
-        return [timeline.invocations[i] for i in roles(timeline, root) if i in timeline.invocations]
+        return timeline.family(root)
 
     def _over(self, run: Run, least: int) -> bool:
         traces = self._traces(run.invocation.id)
@@ -221,7 +221,7 @@ class Lab:
         return ""
 
     def _give_up(self, root: str) -> None:
-        for invocation in roles(self.playground.recording.timeline, root):
+        for invocation in self.playground.recording.timeline.roles(root):
             try:
                 Invocation(self.playground, invocation, "").kill()
             except (RequestError, PlaygroundError):
@@ -236,13 +236,13 @@ class Lab:
         kinds = sorted({effect.kind for effect in lab.recording.timeline.effects})
         value, failure = None, ""
         if not stuck:
-            text, told = lab._engine.run(lab._result(run.invocation.id, 10))
-            value = plain(as_json(text), kinds)
-            failure = plain(f"{told[0]}: {told[1]}", kinds) if told else ""
+            lab._engine.run(lab._result(run.invocation.id, 10))  # recorded whole; what a pod tells may be cut
+            root = run.invocation.trace
+            value = plain(as_json(root.value), kinds)
+            failure = plain(f"{root.failure[0]}: {root.failure[1]}", kinds) if root.failure else ""
         states = {}
         for service, key in keyed(self._traces(run.invocation.id)):
-            state = {name: as_json(text) for name, text in lab._engine.run(lab._admin.state(service, key)).items()}
-            states[f"{service}/{plain(key)}"] = plain(state, kinds)
+            states[f"{service}/{plain(key)}"] = plain(dict(lab.state(service, key)), kinds)
         steps: Counter[tuple[str, str, str]] = Counter()
         for effect in effects:
             trace = lab.recording.timeline.invocations.get(effect.invocation)
@@ -257,7 +257,7 @@ class Lab:
         wanted = [point for point in points if point.where[0] != "effect"]
         recording = self.playground.recording
         with recording.lock:
-            role_of = roles(recording.timeline, root)
+            role_of = recording.timeline.roles(root)
             shown = []
             for event in recording.events:
                 if event.kind not in ("attempt.crashed", "attempt.held"):

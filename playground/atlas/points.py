@@ -48,19 +48,6 @@ class Point:
         return f"{self.invocation}: {self.name}"
 
 
-def roles(timeline: Timeline, root: str) -> dict[str, str]:
-    """The role of every invocation that a root caused: invocation id -> role."""
-    found = {root: "0"}
-    waiting = [root]
-    while waiting:
-        trace = timeline.invocations.get(waiting.pop())
-        for entry in trace.entries if trace else ():
-            if entry.callee and entry.callee not in found and trace is not None:
-                found[entry.callee] = f"{found[trace.id]}.{entry.row[1]}"
-                waiting.append(entry.callee)
-    return found
-
-
 def frame_points(events: Iterable[Event], timeline: Timeline, root: str, act: str) -> list[Point]:
     """Every frame boundary of a recorded run: an invocation's in their order, a callee's after its call.
 
@@ -70,7 +57,7 @@ def frame_points(events: Iterable[Event], timeline: Timeline, root: str, act: st
         root: the run's invocation id.
         act: what is to happen there: "kill" or "server".
     """
-    role_of = roles(timeline, root)
+    role_of = timeline.roles(root)
     streams: dict[tuple[str, int], str] = {}
     counts: Counter[tuple[str, Boundary]] = Counter()
     points: dict[str, list[Point]] = {role: [] for role in role_of.values()}
@@ -101,7 +88,7 @@ def _in_order(points: Mapping[str, list[Point]], role: str) -> Iterator[Point]:
 
 def effect_points(timeline: Timeline, root: str) -> list[Point]:
     """Every effect of a recorded run, once refused and once with its answer lost."""
-    role_of = roles(timeline, root)
+    role_of = timeline.roles(root)
     counts: Counter[str] = Counter()
     points = []
     for effect in timeline.effects:

@@ -19,7 +19,7 @@ from playground.atlas.atlas import Atlas
 from playground.atlas.fresh import plain
 from playground.atlas.lab import Drive, KillsServer, Lab, Request, keyed
 from playground.atlas.outcome import Outcome, Seen, judge, reference
-from playground.atlas.points import Point, effect_points, frame_points, roles
+from playground.atlas.points import Point, effect_points, frame_points
 from playground.atlas.progress import Progress
 from playground.errors import AtlasError
 from playground.invocation import Invocation
@@ -116,7 +116,7 @@ class Sweep:
         first, _ = self._clean_run(lab, self._request, 0)
         recording = lab.playground.recording
         with recording.lock:
-            mine = roles(recording.timeline, first.id)
+            mine = recording.timeline.roles(first.id)
             keys = {key for _, key in keyed(recording.timeline.invocations[i] for i in mine)}
         self._request = replace(self._request, keys=self._request.keys | keys)
         began = time.monotonic()
@@ -126,7 +126,7 @@ class Sweep:
         root = runs[0][0].id
         with recording.lock:
             timeline = recording.timeline
-            size = len(roles(timeline, root))
+            size = len(timeline.roles(root))
             if self._plan.target == "ledger":
                 points = effect_points(timeline, root)
             else:

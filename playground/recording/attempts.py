@@ -41,6 +41,7 @@ def started(timeline: Timeline, at: float, data: Mapping[str, Any]) -> None:
         last = timeline.pods.get(trace.attempts[-1].pod)
         gone = last.phase if last else ""
         trace.attempts[-1].outcome = "killed" if gone == "killed" else "disconnected"
+        timeline.touch("attempt", trace.id, len(trace.attempts))
     trace.attempts.append(attempt)
     timeline.open[pod, number] = timeline.attempts[pod, number] = attempt
     if pod in timeline.pods:

@@ -119,9 +119,23 @@ class Timeline:
             self.touch("pod", name)
         return pod.ordinal if pod else 0
 
-    def children(self, trace: Trace) -> list[Trace]:
-        """The invocations this one has called, in order."""
-        return [self.invocations[e.callee] for e in trace.entries if e.callee in self.invocations]
+    def roles(self, root: str) -> dict[str, str]:
+        """An invocation and all it has called, directly or not, callers first: invocation id -> role.
+
+        A role is "0" for the root, "0.1" for the callee of its command 1, and so on: it is the same in
+        every run that goes the same way.
+        """
+        found = {root: "0"} if root in self.invocations else {}
+        for caller in (ahead := list(found)):
+            for entry in self.invocations[caller].entries:
+                if entry.callee in self.invocations and entry.callee not in found:
+                    found[entry.callee] = f"{found[caller]}.{entry.row[1]}"
+                    ahead.append(entry.callee)
+        return found
+
+    def family(self, root: str) -> list[Trace]:
+        """An invocation and all it has called, directly or not, callers first."""
+        return [self.invocations[invocation] for invocation in self.roles(root)]
 
     # -- pods -----------------------------------------------------------------------------------
 

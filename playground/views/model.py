@@ -39,7 +39,7 @@ def row_id(row: RowKey) -> str:
 
 def picture(timeline: Timeline, root: str) -> Picture:
     """All there is to show of an invocation and those it has called."""
-    traces = family(timeline, root)
+    traces = timeline.family(root)
     tables: dict[str, dict[str, Item | None]] = {"traces": {}, "attempts": {}, "entries": {}}
     for trace in traces:
         _put_trace(tables, timeline, trace)
@@ -50,7 +50,7 @@ def picture(timeline: Timeline, root: str) -> Picture:
 
 def delta(timeline: Timeline, root: str, changes: Collection[Change]) -> Picture | None:
     """What these changes do to the picture; None if they do not concern it."""
-    traces = {trace.id: trace for trace in family(timeline, root)}
+    traces = {trace.id: trace for trace in timeline.family(root)}
     tables: dict[str, dict[str, Item | None]] = {}
     whole: set[str] = set()
     pods_changed = False
@@ -65,16 +65,15 @@ def delta(timeline: Timeline, root: str, changes: Collection[Change]) -> Picture
                 pods_changed = True
                 tables.setdefault("traces", {})[trace.id] = _trace(timeline, trace)
             elif kind == "attempt":
-                # The one before may have changed too: that it had not ended shows when the next begins.
-                for attempt in trace.attempts[max(0, what[1] - 2) : what[1]]:
-                    tables.setdefault("attempts", {})[attempt_id(attempt)] = _attempt(timeline, attempt)
+                attempt = trace.attempts[what[1] - 1]
+                tables.setdefault("attempts", {})[attempt_id(attempt)] = _attempt(timeline, attempt)
             else:
                 entry = trace.rows[what[1]]
                 tables.setdefault("entries", {})[entry_id(trace, entry)] = _entry(timeline, trace, entry)
                 if entry.callee in traces and entry.callee not in whole:
                     # A call has become known: all that was known of the called one before now belongs here.
                     pods_changed = True
-                    for child in family(timeline, entry.callee):
+                    for child in timeline.family(entry.callee):
                         whole.add(child.id)
                         _put_trace(tables, timeline, child)
                         tables.setdefault("effects", {}).update(
@@ -83,18 +82,6 @@ def delta(timeline: Timeline, root: str, changes: Collection[Change]) -> Picture
     if pods_changed and (changed := _changed_pods(timeline, list(traces.values()))):
         tables["pods"] = changed
     return {"values": _values(timeline, root), "tables": tables} if tables else None
-
-
-def family(timeline: Timeline, root: str) -> list[Trace]:
-    """An invocation and all it has called, directly or not, callers first."""
-    found: dict[str, Trace] = {}
-    ahead = [root]
-    while ahead:
-        trace = timeline.invocations.get(ahead.pop(0))
-        if trace is not None and trace.id not in found:
-            found[trace.id] = trace
-            ahead += [entry.callee for entry in trace.entries if entry.callee]
-    return list(found.values())
 
 
 def pods(timeline: Timeline, traces: Iterable[Trace]) -> list[Pod]:

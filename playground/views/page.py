@@ -53,7 +53,7 @@ def page(recording: Recording, invocation: str) -> str:
         trace = recording.invocation(invocation)
         timeline = recording.timeline
         picture = model.picture(timeline, invocation)
-        details = all_details(recording, model.family(timeline, invocation))
+        details = all_details(recording, timeline.family(invocation))
         table = text.invocation_table(trace, timeline)
         title = text.clean(trace.target)
     script, style = esm("lens-page.js"), f"{_PAGE_STYLE}\n{css('live.css', 'lens.css')}"
