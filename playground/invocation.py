@@ -95,6 +95,7 @@ class Invocation:
             raise InvocationFailed(
                 f"{self.target} ended with a terminal error: {message}",
                 f"The handler, or one it called, raised a TerminalError (code {code}); such errors are not retried.",
+                "inv shows how far it came; what its pods printed is in pod.logs().",
                 code=code,
                 message=message,
             )
@@ -255,7 +256,9 @@ class Pod:
     def _recorded(self) -> RecordedPod:
         pod = self._playground.recording.timeline.pods.get(self.name)
         if pod is None:
-            raise RecordingError(f"The recording holds no pod {self.name}.")
+            raise RecordingError(
+                f"The recording holds no pod {self.name}.", "It never started here.", "pg.pods lists those alive."
+            )
         return pod
 
     def __repr__(self) -> str:

@@ -47,7 +47,9 @@ class Admin:
         """
         answer = await self._request("POST", "/deployments", json={"uri": address, "breaking": breaking})
         if not answer.is_success:
-            raise refusal(f"Restate did not register the deployment at {address}.", answer)
+            raise refusal(
+                f"Restate did not register the deployment at {address}.", answer, "Deploy again, or look at pod.logs()."
+            )
         return dict(answer.json())
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
@@ -63,7 +65,7 @@ class Admin:
             if rows is not None:
                 return list(rows)
             if time.monotonic() > deadline or "sql" in answer.text.lower():
-                raise refusal("Restate did not answer a query.", answer)
+                raise refusal("Restate did not answer a query.", answer, "Try again in a moment.")
             await asyncio.sleep(0.05)
 
     async def unfinished(self) -> list[dict[str, Any]]:
@@ -133,7 +135,9 @@ class Admin:
             change["version"] = state_version(instead_of)
         answer = await self._request("POST", f"/services/{quote(service, safe='')}/state", json=change)
         if not answer.is_success:
-            raise refusal(f"Restate did not accept a new state of {service}/{key}.", answer)
+            raise refusal(
+                f"Restate did not accept a new state of {service}/{key}.", answer, "pg.state shows it as it is."
+            )
 
     async def queue(self, service: str, key: str) -> tuple[str, list[str]]:
         """Who holds a key's lock (an invocation id, or empty), and who waits, in order."""
@@ -152,7 +156,7 @@ class Admin:
         """
         answer = await self._request("PATCH", f"/invocations/{quote(invocation, safe='')}/{verb}")
         if not answer.is_success:
-            raise refusal(f"Restate did not {verb} {invocation}.", answer)
+            raise refusal(f"Restate did not {verb} {invocation}.", answer, "inv.status says what it is doing.")
         return dict(answer.json()) if answer.content else {}
 
     async def close(self) -> None:

@@ -54,7 +54,9 @@ class Ingress:
         params = {"delay": f"{round(delay * 1000)}ms"} if delay else {}
         answer = await self._request("POST", f"/{target.path}/send", content=content, headers=headers, params=params)
         if answer.status_code not in (200, 202):
-            raise refusal(f"Restate did not accept the request to {target}.", answer)
+            raise refusal(
+                f"Restate did not accept the request to {target}.", answer, "pg.services shows what takes requests now."
+            )
         told = answer.json()
         return told["invocationId"], told.get("status") != "PreviouslyAccepted"
 
@@ -76,7 +78,9 @@ class Ingress:
                 return answer.content, None
             told = _json(answer)
             if told.get("source") == "ingress":
-                raise refusal(f"The result of {invocation} cannot be had.", answer)
+                raise refusal(
+                    f"The result of {invocation} cannot be had.", answer, "pg.invocations lists what is known."
+                )
             return None, (int(told.get("code", answer.status_code)), str(told.get("message", answer.text)))
 
     async def complete_awakeable(self, awakeable: str, *, value: Any = NO_BODY, reason: str | None = None) -> None:

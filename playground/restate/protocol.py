@@ -30,8 +30,6 @@ HEADER = struct.Struct(">HHI")
 START, SUSPENSION, ERROR, END, COMMAND_ACK, PROPOSE_RUN, AWAITING_ON, RUN_ACK = range(8)
 INPUT, OUTPUT, RUN, SIGNAL = 0x0400, 0x0401, 0x0411, 0xFBFF
 CALL_INVOCATION_ID = 0x800E
-CANCEL_SIGNAL = 1
-"""Built-in signal number of a cancellation; awakeables start at 17."""
 
 CONTROL_NAMES = {
     START: "Start",

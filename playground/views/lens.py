@@ -69,7 +69,9 @@ class LensWidget(LiveWidget):
         if name == "value" and self._playground is not None:
             value = whole_value(self._playground, invocation, row, str(data.get("side")))
             return {"text": value[:MOST_SHOWN], "size": len(value.encode("utf-8", "replace"))}
-        raise PlaygroundError(f"There is nothing to {name} here.", "The recording holds no such thing.")
+        raise PlaygroundError(
+            f"There is nothing to {name} here.", "The recording holds no such thing.", "Run the cell again."
+        )
 
 
 class Lens:

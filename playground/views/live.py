@@ -136,9 +136,12 @@ class LiveWidget(anywidget.AnyWidget):
     def act(self, name: str, data: dict[str, Any]) -> Any:
         """Do what the page asks for and return something JSON can say.
 
-        Called on the kernel's main thread, when no cell runs. An error's text is shown in the page.
+        Called on a thread of the kernel's, one at a time or not; with subshells also while a cell runs. An
+        error's text is shown in the page.
         """
-        raise PlaygroundError(f"This view does not know how to {name}.")
+        raise PlaygroundError(
+            f"This view does not know how to {name}.", "The page is of another version.", "Run the cell again."
+        )
 
     # -- towards the page ---------------------------------------------------------------------------
 

@@ -50,7 +50,11 @@ class Panel:
         Raises:
             PlaygroundError: it cannot be done; says why, and what can.
         """
-        raise PlaygroundError(f"The panel {self.title} does not know how to {verb}.")
+        raise PlaygroundError(
+            f"The panel {self.title} does not know how to {verb}.",
+            "The page is of another version.",
+            "Run the cell again.",
+        )
 
     def whole(self, recording: Recording, data: Data) -> str:
         """The whole of something that items hold only clipped.
@@ -58,7 +62,11 @@ class Panel:
         Raises:
             PlaygroundError: there is no such thing any more.
         """
-        raise PlaygroundError("There is no more of it.")
+        raise PlaygroundError(
+            "There is no more of it.",
+            "What is shown is all that was recorded.",
+            "Save pg.recording to look at it elsewhere.",
+        )
 
 
 def clip(text: str | None, limit: int = CLIP) -> Item | None:

@@ -79,7 +79,11 @@ class StatePanel(Panel):
         service, key, name = wanted(data, "service"), wanted(data, "key"), wanted(data, "name")
         values = recording.timeline.states.get((service, key), {})
         if name not in values:
-            raise RecordingError(f"{service}/{key} has no value {name!r} any more.")
+            raise RecordingError(
+                f"{service}/{key} has no value {name!r} any more.",
+                "It was removed meanwhile.",
+                f"pg.state({service!r}, {key!r})",
+            )
         return plain(values[name])
 
 
