@@ -1,0 +1,83 @@
+"""What has become of each exercise, kept in one small file of the learner's.
+
+It holds names and outcomes, nothing else: {"emails_sent": "correct"}. It is written whole, to a file beside
+it that then takes its place, so that it is never half written; and progress is never a reason to fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from playground.views.text import table
+
+KEPT = ("correct", "not yet", "error")
+_SHAPES = {"correct": "✔ correct", "not yet": "✗ not yet", "error": "! error"}
+
+
+def path() -> Path:
+    """The file: `durable-playground/progress.json` in XDG_DATA_HOME, or in ~/.local/share."""
+    return (
+        Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "durable-playground/progress.json"
+    )
+
+
+def read() -> dict[str, str]:
+    """Outcomes by exercise; empty if there is no such file, or none that can be read."""
+    try:
+        found = json.loads(path().read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {name: kind for name, kind in found.items() if kind in KEPT} if isinstance(found, dict) else {}
+
+
+def note(exercise: str, kind: str) -> None:
+    """Remember an outcome. What was once correct stays so: trying something else afterwards costs nothing."""
+    if kind not in KEPT:
+        return
+    known = read()
+    if known.get(exercise) in (kind, "correct"):
+        return
+    target = path()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, delete=False) as file:
+            json.dump({**known, exercise: kind}, file, indent=1, sort_keys=True)
+        os.replace(file.name, target)
+    except OSError:
+        pass  # a full disk or a home that is read-only: the lesson goes on
+
+
+class Progress:
+    """How far a learner is.
+
+    Args:
+        course: the names of the exercises by lesson, in order.
+    """
+
+    def __init__(self, course: Mapping[str, Sequence[str]]) -> None:
+        known = read()
+        self._rows = [
+            (lesson.replace("_", " "), name, _SHAPES.get(known.get(name, ""), "○ not attempted"))
+            for lesson, names in course.items()
+            for name in names
+        ]
+
+    @property
+    def done(self) -> int:
+        """How many exercises are correct."""
+        return sum(row[2] == _SHAPES["correct"] for row in self._rows)
+
+    def __repr__(self) -> str:
+        return table(["lesson", "exercise", ""], self._rows, f"{self.done} of {len(self._rows)} exercises are correct.")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        head = "<tr><th>lesson</th><th>exercise</th><th></th></tr>"
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self._rows)
+        caption = f"<p>{self.done} of {len(self._rows)} exercises are correct.</p>"
+        return {"text/plain": repr(self), "text/html": f"{caption}<table>{head}{rows}</table>"}

@@ -1,0 +1,158 @@
+"""Questions: *predict* asks before a run what will be recorded, *read* asks what a recording shows.
+
+Either way the answer is a value, and what it is held against is computed from a recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from playground.errors import PlaygroundClosed
+from playground.lessons.exercise import Exercise, WrongAnswer
+from playground.lessons.outcome import CannotCheck, Outcome
+from playground.lessons.seen import Seen
+from playground.recording import Recording
+from playground.session import current
+
+RECORDINGS = Path(__file__).parent / "recordings"
+
+
+class Question(Exercise):
+    """A question whose answer is in a recording.
+
+    Args:
+        name, question, hints, because: see `Exercise`.
+        answer: the right one, as it is usually recorded.
+        observe: what was really recorded; it may raise `CannotCheck`.
+        mistakes: wrong answers, at least three, and what each of them overlooks.
+        options: the answers to choose from, if there is a choice.
+        unit: what a number counts: "emails".
+        recording: name of a recording in `recordings/` that is read instead of the running playground's.
+    """
+
+    verb = ""
+
+    def __init__(
+        self,
+        name: str,
+        question: str,
+        *,
+        answer: Any,
+        observe: Callable[[Seen], Any],
+        mistakes: Mapping[Any, str],
+        hints: Sequence[str],
+        because: str,
+        options: Sequence[str] = (),
+        unit: str = "",
+        recording: str = "",
+    ) -> None:
+        super().__init__(name, question, hints=hints, because=because)
+        self._expected, self._observe, self._mistakes = answer, observe, dict(mistakes)
+        self._options, self._unit, self._recording = tuple(options), unit, recording
+        self._answer: Any = ...
+
+    @property
+    def recording(self) -> Recording:
+        """The recording it is about, if it comes with one."""
+        return Recording.load(RECORDINGS / f"{self._recording}.jsonl")
+
+    def solution(self) -> Outcome:
+        """The answer as it is usually recorded, and why it is the answer."""
+        return self._outcome("solution", f"{self._say(self._expected)}. {self.because}")
+
+    @property
+    def wrong(self) -> list[WrongAnswer]:
+        """The wrong answers it knows: each of its mistakes."""
+        return [WrongAnswer(repr(answer), answer, says) for answer, says in self._mistakes.items()]
+
+    @property
+    def right(self) -> object:
+        """The answer as it is usually recorded."""
+        return self._expected
+
+    def cell(self, answer: object) -> str:
+        """The line that gives an answer."""
+        return f"lesson.{self.name}.{self.verb}({'...' if answer is ... else repr(answer)})"
+
+    def _give(self, answer: Any) -> Outcome:
+        self._answer = answer
+        lines = [self.question]
+        if self._options:
+            lines.append(f"One of: {', '.join(map(repr, self._options))}")
+        if answer is ...:
+            return self._outcome("not attempted", *lines, "Write your answer in place of the dots.")
+        if wrong := self._unfit(answer):
+            return self._outcome("error", wrong)
+        return self._outcome("noted", self.question, f"Your answer: {self._say(answer)}.")
+
+    def _check(self) -> Outcome:
+        if self._answer is ...:
+            return self._outcome("not attempted", f"lesson.{self.name}.{self.verb}(...) still has its dots.")
+        if wrong := self._unfit(self._answer):
+            return self._outcome("error", wrong)
+        recorded = self._observe(self._seen())
+        given = self._normal(self._answer)
+        if given == self._normal(recorded):
+            return self._outcome("correct", f"Recorded: {self._say(recorded)}.", self.because)
+        lines = [f"Your answer: {self._say(self._answer)}. Recorded: {self._say(recorded)}."]
+        known = {self._normal(answer): says for answer, says in self._mistakes.items()}
+        if self._normal(recorded) != self._normal(self._expected):
+            lines.append("That is not what is usually recorded here. Look at the lens: what was different this time?")
+        elif given in known:
+            lines.append(known[given])
+        return self._outcome("not yet", *lines, self._next_hint())
+
+    def _seen(self) -> Seen:
+        if self._recording:
+            return Seen(self.recording)
+        try:
+            playground = current()
+        except PlaygroundClosed:
+            raise CannotCheck(
+                "No playground is open.", "Run this notebook's first cell, then the cells below it."
+            ) from None
+        return Seen(playground.recording, playground)
+
+    def _unfit(self, answer: Any) -> str:
+        """Why an answer cannot be one; empty if it can."""
+        if self._options and self._normal(answer) not in map(self._normal, self._options):
+            return f"{answer!r} is none of the answers: {', '.join(map(repr, self._options))}."
+        wanted, got = type(self._normal(self._expected)), type(self._normal(answer))
+        if wanted is not got:
+            names = {int: "a whole number", str: "a text in quotes", tuple: "a list", bool: "True or False"}
+            return f"The answer is {names.get(wanted, wanted.__name__)}; {answer!r} is {names.get(got, got.__name__)}."
+        return ""
+
+    def _normal(self, answer: Any) -> Any:
+        if isinstance(answer, str):
+            return " ".join(answer.casefold().split())
+        if isinstance(answer, list | tuple):
+            return tuple(map(self._normal, answer))
+        return int(answer) if isinstance(answer, float) and answer.is_integer() else answer
+
+    def _say(self, answer: Any) -> str:
+        text = ", ".join(map(str, answer)) or "none" if isinstance(answer, list | tuple) else str(answer)
+        unit = self._unit[:-1] if self._unit.endswith("s") and answer == 1 else self._unit
+        return f"{text} {unit}".rstrip()
+
+
+class Predict(Question):
+    """Asks before a run: what will be recorded?"""
+
+    kind = verb = "predict"
+
+    def predict(self, answer: Any) -> Outcome:
+        """Say what will be recorded. Call it before the run; call it again to change your mind."""
+        return self._give(answer)
+
+
+class Read(Question):
+    """Asks of what is recorded: what happened?"""
+
+    kind, verb = "read", "answer"
+
+    def answer(self, answer: Any) -> Outcome:
+        """Say what happened."""
+        return self._give(answer)

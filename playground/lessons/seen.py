@@ -1,0 +1,85 @@
+"""What was recorded, asked in the terms of a lesson. A question is answered from here and from nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from playground.lessons.outcome import CannotCheck
+from playground.recording import Attempt, Effect, Recording, Trace
+
+if TYPE_CHECKING:
+    from playground.session import Playground
+
+WAIT = 10.0
+"""Seconds a check waits for what is under way."""
+
+
+class Seen:
+    """A recording, asked in a lesson's terms.
+
+    Attributes:
+        recording: what is asked.
+        playground: the playground it is being recorded in; None for a recording that was loaded.
+    """
+
+    def __init__(self, recording: Recording, playground: Playground | None = None) -> None:
+        self.recording, self.playground = recording, playground
+
+    def all(self, target: str) -> list[Trace]:
+        """The invocations of a target, in the order they were first seen. `*` stands for anything.
+
+        Raises:
+            CannotCheck: there are none.
+        """
+        with self.recording.lock:
+            found = [trace for trace in self.recording.invocations if fnmatchcase(trace.target, target)]
+        if not found:
+            raise CannotCheck(
+                f"Nothing is recorded of {target} yet.", "Run the cells between question and check first."
+            )
+        return found
+
+    def latest(self, target: str, *, status: str = "completed") -> Trace:
+        """The latest invocation of a target, once it has a status.
+
+        Raises:
+            CannotCheck: there is none, or it is not that far.
+        """
+        trace = self.all(target)[-1]
+        if self.playground is not None:
+            self.playground._wait_until(lambda: trace.status == status, WAIT)
+        if trace.status != status:
+            raise CannotCheck(
+                f"{trace.target} is {trace.status}; the question is about when it is {status}.",
+                "Run the cells between question and check first.",
+            )
+        return trace
+
+    def attempts(self, trace: Trace) -> list[Attempt]:
+        """The attempts of an invocation that are recorded so far."""
+        with self.recording.lock:
+            return list(trace.attempts)
+
+    def effects(self, kind: str | None = None, of: Trace | Iterable[Trace] | None = None) -> list[Effect]:
+        """The effects that happened (refused and repeated ones did not).
+
+        Args:
+            kind: "email" …; all if it is not given.
+            of: invocations whose own effects, or those of what they called, are meant; all if it is not given.
+        """
+        if self.playground is not None:
+            self.playground.ledger.entries()  # waits until the recording has all that the ledger has
+        with self.recording.lock:
+            timeline = self.recording.timeline
+            roots = [of] if isinstance(of, Trace) else list(of or ())
+            mine = {callee for root in roots for callee in timeline.roles(root.id)}
+            return [
+                effect
+                for effect in timeline.effects
+                if effect.became == "happened"
+                and kind in (None, effect.kind)
+                and (of is None or effect.invocation in mine)
+                and effect.number > timeline.forgotten
+            ]

@@ -1,0 +1,112 @@
+"""Write: complete or repair a handler. Checked by deploying it and observing what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from playground.errors import InvocationFailed, PlaygroundClosed
+from playground.lessons.exercise import Exercise, WrongAnswer
+from playground.lessons.outcome import Broken, CannotCheck, Outcome
+from playground.lessons.trial import Trial
+from playground.session import current
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A wrong source, told as what it has in place of something in the solution.
+
+    Attributes:
+        name: what is wrong with it, in a word or two.
+        instead: text of the solution, exactly once in there; empty: `has` is the whole source.
+        has: what it has there.
+        says: words of what the check says to it.
+    """
+
+    name: str
+    instead: str
+    has: str
+    says: str
+
+    def source(self, solution: str) -> str:
+        """The wrong source."""
+        if not self.instead:
+            return self.has
+        assert solution.count(self.instead) == 1, f"{self.name}: {self.instead!r} is in the solution not exactly once"
+        return solution.replace(self.instead, self.has)
+
+
+class Write(Exercise):
+    """A service to complete or to repair.
+
+    Args:
+        name, question, hints, because: see `Exercise`.
+        service: the name it is deployed under.
+        starter: the source the notebook has, with `%%service NAME` above it.
+        solution: a source that does what is asked for.
+        probe: sends requests and observes; raises `NotYet` with what it saw.
+        wrong: wrong sources, at least three.
+    """
+
+    kind = "write"
+
+    def __init__(
+        self,
+        name: str,
+        question: str,
+        *,
+        service: str,
+        starter: str,
+        solution: str,
+        probe: Callable[[Trial], str | None],
+        wrong: Sequence[Wrong],
+        hints: Sequence[str],
+        because: str,
+    ) -> None:
+        super().__init__(name, question, hints=hints, because=because)
+        self.service, self.starter = service, starter.strip()
+        self._solution, self._probe, self._wrong = solution.strip(), probe, tuple(wrong)
+
+    def solution(self) -> Outcome:
+        """A source that does what is asked for, and why."""
+        told = f"Put this in place of the cell with %%service {self.service}."
+        return self._outcome("solution", told, self.because, code=self._solution)
+
+    @property
+    def wrong(self) -> list[WrongAnswer]:
+        """The wrong sources it knows."""
+        return [WrongAnswer(wrong.name, wrong.source(self._solution).strip(), wrong.says) for wrong in self._wrong]
+
+    @property
+    def right(self) -> object:
+        """The solution's source."""
+        return self._solution
+
+    def cell(self, answer: object) -> str:
+        """The cell that deploys a source."""
+        return f"%%service {self.service}\n{answer}"
+
+    def _check(self) -> Outcome:
+        try:
+            trial = Trial(current(), self.service)
+        except PlaygroundClosed:
+            raise CannotCheck(
+                "No playground is open.", "Run this notebook's first cell, then the cells below it."
+            ) from None
+        if _same(trial.source(), self.starter):
+            told = f"The cell with %%service {self.service} is as it was. Change it, run it, then check."
+            return self._outcome("not attempted", self.question, told)
+        try:
+            seen = self._probe(trial)
+        except InvocationFailed as error:
+            raise Broken(f"A request that should succeed ended with a terminal error: {error.message}") from None
+        finally:
+            trial.close()
+        return self._outcome("correct", *([f"Observed: {seen}"] if seen else []), self.because)
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two sources differ in nothing but blank space at the ends of lines."""
+    return [line.rstrip() for line in one.strip().splitlines()] == [
+        line.rstrip() for line in other.strip().splitlines()
+    ]

@@ -1,0 +1,107 @@
+"""Run a notebook as learners would who try every wrong answer they know, and then the right one.
+
+A committed notebook is unanswered. Here every answer's cell is given the solution, and before each check stand the
+wrong answers, each followed by a check of its own. It runs in a real kernel, from top to bottom, once; so
+an answer is checked at the very place, and in the very state, in which a learner would be.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+from playground import lessons
+from playground.lessons.exercise import Exercise
+from playground.notebooks import FOLDER
+
+_IMPORT = re.compile(r"^from playground\.lessons import (\w+) as lesson$", re.MULTILINE)
+CELL_TIMEOUT = 120
+
+
+@dataclass
+class Drive:
+    """What the checks said.
+
+    Attributes:
+        said: (exercise, wrong answer's name, or "solution") -> the text of the outcome.
+    """
+
+    said: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+def lesson_of(notebook: Any) -> str | None:
+    """The module a notebook takes its exercises from; None if it has none."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and (found := _IMPORT.search(cell.source)):
+            return found[1]
+    return None
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def courses() -> list[tuple[Path, str]]:
+    """Notebooks with exercises: (path, lesson module)."""
+    found = [(path, lesson_of(read(path))) for path in sorted(FOLDER.glob("*.ipynb"))]
+    return [(path, lesson) for path, lesson in found if lesson]
+
+
+def drive(path: Path, lesson: str) -> Drive:
+    """Run a notebook with all its exercises' answers, wrong and right."""
+    notebook = answered(read(path), lessons.exercises(lesson))
+    client = NotebookClient(
+        notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    )
+    client.execute()
+    found = Drive()
+    for cell in notebook.cells:
+        if who := cell.metadata.get("answer"):
+            found.said[tuple(who)] = text(cell)
+    return found
+
+
+def answered(notebook: Any, exercises: dict[str, Exercise]) -> Any:
+    """The notebook with the solutions in, and before each check the wrong answers and their checks."""
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        if (name := checked(cell.source)) is None:
+            cells.append(_code(_with_solutions(cell.source, exercises)))
+            continue
+        exercise = exercises[name]
+        for wrong in exercise.wrong:
+            cells += [_code(exercise.cell(wrong.answer)), _code(f"lesson.{name}.check()", name, wrong.name)]
+        cells += [_code(exercise.cell(exercise.right)), _code(cell.source, name, "solution")]
+    return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
+
+
+def checked(source: str) -> str | None:
+    """The exercise that a cell checks."""
+    found = re.match(r"lesson\.(\w+)\.check\(\)", source)
+    return found[1] if found else None
+
+
+def _with_solutions(source: str, exercises: dict[str, Exercise]) -> str:
+    for exercise in exercises.values():
+        if exercise.kind != "write":
+            source = source.replace(exercise.cell(...), exercise.cell(exercise.right))
+    return source
+
+
+def _code(source: str, *answer: str) -> Any:
+    return nbformat.v4.new_code_cell(source, metadata={"answer": list(answer)} if answer else {})
+
+
+def text(cell: Any) -> str:
+    """What a cell shows, as text."""
+    return "\n".join(
+        output.get("text") or output.get("data", {}).get("text/plain") or output.get("evalue", "")
+        for output in cell.outputs
+    )

@@ -1,0 +1,92 @@
+"""Every exercise: its solution passes, every wrong answer it knows fails with words that name the mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from playground import lessons
+from playground.lessons.exercise import Exercise, WrongAnswer
+from tests.lessons.drive import Drive, checked, courses, drive, read, text
+
+COURSES = courses()
+ALL = [(path, lesson, exercise) for path, lesson in COURSES for exercise in lessons.exercises(lesson).values()]
+
+
+def group(path: Path) -> pytest.MarkDecorator:
+    """All tests of a notebook run in one worker, for they share its run."""
+    return pytest.mark.xdist_group(path.stem)
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Drive]:
+    home = tmp_path_factory.mktemp("learner")
+
+    @cache
+    def run(path: Path, lesson: str) -> Drive:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_DATA_HOME", str(home / path.stem))
+            return drive(path, lesson)
+
+    return run
+
+
+@pytest.mark.local
+@pytest.mark.lessons
+@pytest.mark.parametrize(
+    ("path", "lesson", "exercise"),
+    [pytest.param(p, m, e, id=f"{m}-{e.name}", marks=group(p)) for p, m, e in ALL],
+)
+def test_the_solution_is_correct(
+    driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise
+) -> None:
+    said = driven(path, lesson).said[exercise.name, "solution"]
+    assert said.startswith(f"✔ Correct: {exercise.name}"), said
+
+
+@pytest.mark.local
+@pytest.mark.lessons
+@pytest.mark.parametrize(
+    ("path", "lesson", "exercise", "wrong"),
+    [
+        pytest.param(p, m, e, wrong, id=f"{m}-{e.name}-{wrong.name}", marks=group(p))
+        for p, m, e in ALL
+        for wrong in e.wrong
+    ],
+)
+def test_a_wrong_answer_is_told_its_mistake(
+    driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise, wrong: WrongAnswer
+) -> None:
+    said = driven(path, lesson).said[exercise.name, wrong.name]
+    assert said.startswith((f"✗ Not yet: {exercise.name}", f"! Error: {exercise.name}")), said
+    assert wrong.says in said, said
+
+
+@pytest.mark.parametrize(("path", "lesson", "exercise"), [pytest.param(*a, id=f"{a[1]}-{a[2].name}") for a in ALL])
+def test_an_exercise_is_whole(path: Path, lesson: str, exercise: Exercise) -> None:
+    assert len(exercise.hints) >= 3
+    assert len(set(exercise.hints)) == len(exercise.hints)
+    assert len(exercise.wrong) >= 3, "at least three typical wrong answers"
+    assert len({wrong.name for wrong in exercise.wrong}) == len(exercise.wrong)
+    assert all(wrong.says for wrong in exercise.wrong)
+    assert repr(exercise.solution()).startswith(f"· Solution: {exercise.name}")
+
+    codes = [cell for cell in read(path).cells if cell.cell_type == "code"]
+    blank = exercise.cell(getattr(exercise, "starter", ...))
+    given = [cell.source for cell in codes if blank in cell.source]
+    assert len(given) == 1, f"the notebook has the unanswered {exercise.name} once"
+    checks = [cell for cell in codes if checked(cell.source) == exercise.name]
+    assert len(checks) == 1, "and one check"
+    assert [line.removeprefix("# ") for line in checks[0].source.splitlines()] == [
+        f"lesson.{exercise.name}.{call}()" for call in ("check", "hint", "solution")
+    ], "with hint and solution within reach"
+    assert text(checks[0]).startswith(f"○ Not attempted: {exercise.name}"), "as committed it is unanswered, and says so"
+
+
+def test_names_are_unique_in_the_course() -> None:
+    names = [name for lesson in lessons.LESSONS for name in lessons.exercises(lesson)]
+    assert len(names) == len(set(names))
+    assert {lesson for _, lesson in COURSES} == set(lessons.LESSONS), "every lesson has its notebook"

@@ -1,0 +1,104 @@
+"""Exercises that are written: deployed to a real server, sent requests, and told what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from playground import Playground
+from playground.lessons.outcome import NotYet
+from playground.lessons.progress import read
+from playground.lessons.trial import Trial
+from playground.lessons.write import Write, Wrong
+
+pytestmark = pytest.mark.local
+
+STARTER = """
+import restate
+
+counter = restate.VirtualObject("Counter")
+
+
+@counter.handler()
+async def add(ctx: restate.ObjectContext, amount: int) -> int:
+    return 0
+"""
+SOLUTION = STARTER.replace(
+    "return 0", 'total = (await ctx.get("total") or 0) + amount\n    ctx.set("total", total)\n    return total'
+)
+
+
+def probe(trial: Trial) -> str:
+    key = trial.key()
+    results = [trial.call(f"Counter/{key}/add", amount) for amount in (1, 2)]
+    if results != [1, 3]:
+        raise NotYet(f"add(1), add(2) returned {results}", "[1, 3]", "Is the total kept?")
+    return f"add(1), add(2) returned {results}"
+
+
+COUNT = Write(
+    "count",
+    "Make add return the total.",
+    service="counter",
+    starter=STARTER,
+    solution=SOLUTION,
+    probe=probe,
+    wrong=[
+        Wrong("forgets", '\n    ctx.set("total", total)', "", says="Is the total kept?"),
+        Wrong("raises", "amount\n", "amount + nothing\n", says="name 'nothing' is not defined"),
+        Wrong("other name", "async def add", "async def plus", says="no handler"),
+    ],
+    hints=["one", "two", "three"],
+    because="State outlives the request.",
+)
+
+
+@pytest.fixture
+def pg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Playground]:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with Playground.open() as playground:
+        yield playground
+
+
+def test_all_outcomes_of_a_written_exercise(pg: Playground) -> None:
+    missing = COUNT.check()
+    assert (missing.kind, missing.text) == (
+        "cannot check",
+        "The service 'counter' is not deployed.\nRun the cell with %%service counter.",
+    )
+    pg.deploy(name="counter", source=STARTER + "\n\n")
+    assert COUNT.check().kind == "not attempted"
+    assert read() == {}, "nothing was tried, so nothing is remembered"
+
+    for wrong in COUNT.wrong:
+        pg.deploy(name="counter", source=str(wrong.answer), breaking=True)
+        said = COUNT.check()
+        assert said.kind == ("not yet" if wrong.name == "forgets" else "error"), said
+        assert wrong.says in said.text, said
+    assert read() == {"count": "error"}
+    assert all(invocation.trace.done for invocation in pg.invocations), "no retries are left behind"
+
+    pg.deploy(name="counter", source=SOLUTION, breaking=True)
+    assert repr(COUNT.check()).splitlines() == [
+        "✔ Correct: count",
+        "  Observed: add(1), add(2) returned [1, 3]",
+        "  State outlives the request.",
+    ]
+    assert read() == {"count": "correct"}
+
+
+def test_a_playground_that_is_gone_is_no_wrong_answer(pg: Playground) -> None:
+    pg.deploy(name="counter", source=SOLUTION)
+    pg.close()
+    said = COUNT.check()
+    assert said.kind == "cannot check"
+    assert said.text.startswith("No playground is open.")
+    assert read() == {}
+
+
+def test_a_request_that_should_succeed_and_ends_with_a_terminal_error(pg: Playground) -> None:
+    pg.deploy(name="counter", source=STARTER.replace("return 0", 'raise restate.TerminalError("no more")'))
+    said = COUNT.check()
+    assert (said.kind, said.text) == ("error", "A request that should succeed ended with a terminal error: no more")
