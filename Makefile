@@ -15,7 +15,7 @@ $(STAMP): anew
 endif
 
 .NOTPARALLEL:
-.PHONY: lab test check lint types js python browser nbval notebooks bench server lock clean help anew
+.PHONY: lab test check lint types js python lessons browser nbval notebooks bench server lock clean help anew
 
 help: ## say what can be made
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ help: ## say what can be made
 lab: $(STAMP) ## open JupyterLab on the first notebook (ARGS="--no-browser" goes to JupyterLab)
 	@$(PY) -m playground lab -- $(ARGS)
 
-test: check js server python browser nbval ## run everything: lint, types, JavaScript, Python, the notebooks
+test: check js server python lessons browser nbval ## run everything: lint, types, JavaScript, Python, the notebooks
 
 check: lint types ## run ruff and mypy
 
@@ -43,7 +43,11 @@ server: $(STAMP)
 	@$(PY) -m playground server --fetch
 
 python: $(STAMP)
-	$(PY) -m pytest -m "not browser and not cluster" $(ARGS)
+	$(PY) -m pytest -m "not browser and not cluster and not lessons" $(ARGS)
+
+# Each notebook with all answers to its exercises, wrong ones first. They mostly wait: three at a time.
+lessons: $(STAMP)
+	$(PY) -m pytest -m lessons --numprocesses=3 --dist=loadgroup tests/lessons $(ARGS)
 
 # A process of its own: Playwright keeps an event loop running in the thread the tests are in.
 browser: $(STAMP)

@@ -114,6 +114,7 @@ def notebooks(
         started = time.monotonic()
         changed = lessons.refresh(path, fresh=fresh)
         out.print(f"{path.name}: {'changed' if changed else 'as committed'} ({time.monotonic() - started:.1f} s)")
+    lessons.refresh_glossary()
 
 
 @app.command()

@@ -9,9 +9,11 @@ counts as text is exactly what nbval compares in `check`. So refreshing without 
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ _SANITISE = ROOT / "tests" / "nbval.cfg"
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _UNCOMPARED = (_WIDGET_VIEW, "image/png", "image/jpeg")
 _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,[\w+/=]+")
+_CLUSTER = 'Playground.open(backend="knative")'
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -37,7 +40,9 @@ class NotebookError(PlaygroundError):
 
 
 def find(names: Sequence[str] = (), folder: Path = FOLDER) -> list[Path]:
-    """The notebooks of these names, or all, in the order of the lessons.
+    """The notebooks of these names, or all that can run here, in the order of the lessons.
+
+    Those that need a cluster are among them only if they are named, or if PLAYGROUND_BACKEND is knative.
 
     Args:
         names: each the path of a notebook, its name, or the start of its name, such as `03`.
@@ -60,7 +65,15 @@ def find(names: Sequence[str] = (), folder: Path = FOLDER) -> list[Path]:
         found += fitting
     if not names and not known:
         raise NotebookError("There are no notebooks.", f"{folder} has none.", "git checkout notebooks")
-    return sorted(set(found)) if names else known
+    if names:
+        return sorted(set(found))
+    return known if os.environ.get("PLAYGROUND_BACKEND") == "knative" else [p for p in known if not needs_cluster(p)]
+
+
+def needs_cluster(path: Path) -> bool:
+    """Whether a notebook is about Kubernetes itself: it asks for that backend by name."""
+    cells = _parse(path.read_text("utf-8"), path).cells
+    return any(cell.cell_type == "code" and _CLUSTER in cell.source for cell in cells)
 
 
 def refresh(path: Path, *, fresh: bool = False, timeout: int = CELL_TIMEOUT) -> bool:
@@ -86,7 +99,8 @@ def refresh(path: Path, *, fresh: bool = False, timeout: int = CELL_TIMEOUT) -> 
         coalesce_streams=True,
     )
     try:
-        client.execute()
+        with tempfile.TemporaryDirectory() as home:
+            client.execute(env=_environment(home))
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise NotebookError(
             f"{path.name} cannot be executed.",
@@ -98,6 +112,13 @@ def refresh(path: Path, *, fresh: bool = False, timeout: int = CELL_TIMEOUT) -> 
     if after != before:
         path.write_text(after, "utf-8")
     return bool(after != before)
+
+
+def refresh_glossary(folder: Path = FOLDER) -> None:
+    """Write the glossary anew from the terms of the lessons."""
+    from playground.lessons import course
+
+    (folder / course.GLOSSARY).write_text(course.glossary(folder), "utf-8")
 
 
 def quieten(notebook: Any, committed: Any | None) -> None:
@@ -162,7 +183,15 @@ def check(paths: Sequence[Path]) -> int:
     argv = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}"]
     if _SANITISE.exists():
         argv.append(f"--nbval-sanitize-with={_SANITISE}")
-    return subprocess.run([*argv, *map(str, paths)], cwd=ROOT).returncode
+    if len(paths) > 1:  # lessons mostly wait: two at a time take little more than half as long
+        argv += ["--numprocesses=2", "--dist=loadscope"]
+    with tempfile.TemporaryDirectory() as home:
+        return subprocess.run([*argv, *map(str, paths)], cwd=ROOT, env=_environment(home)).returncode
+
+
+def _environment(home: str) -> dict[str, str]:
+    """A learner's who has not begun: outputs must not depend on what somebody has answered here."""
+    return {**os.environ, "XDG_DATA_HOME": home}
 
 
 def _parse(text: str, path: Path) -> Any:

@@ -16,10 +16,10 @@ import nbformat
 from nbclient import NotebookClient
 
 from playground import lessons
+from playground.lessons import course
 from playground.lessons.exercise import Exercise
 from playground.notebooks import FOLDER
 
-_IMPORT = re.compile(r"^from playground\.lessons import (\w+) as lesson$", re.MULTILINE)
 CELL_TIMEOUT = 120
 
 
@@ -34,22 +34,13 @@ class Drive:
     said: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
-def lesson_of(notebook: Any) -> str | None:
-    """The module a notebook takes its exercises from; None if it has none."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and (found := _IMPORT.search(cell.source)):
-            return found[1]
-    return None
-
-
 def read(path: Path) -> Any:
     return nbformat.read(path, as_version=4)
 
 
 def courses() -> list[tuple[Path, str]]:
     """Notebooks with exercises: (path, lesson module)."""
-    found = [(path, lesson_of(read(path))) for path in sorted(FOLDER.glob("*.ipynb"))]
-    return [(path, lesson) for path, lesson in found if lesson]
+    return [(path, lesson) for lesson, path in course.notebooks(FOLDER).items() if lesson in lessons.LESSONS]
 
 
 def drive(path: Path, lesson: str) -> Drive:
