@@ -25,7 +25,19 @@ from typing import Any
 from playground.lessons.exercise import Exercise
 from playground.lessons.progress import Progress
 
-LESSONS: tuple[str, ...] = ("start_here",)
+LESSONS: tuple[str, ...] = (
+    "start_here",
+    "virtual_objects",
+    "durable_steps",
+    "awakeables",
+    "signup_end_to_end",
+    "sagas",
+    "exactly_once",
+    "workflows",
+    "changing_code",
+    "testing_durable_code",
+    "capstone",
+)
 """The modules that hold exercises, in the order of the course."""
 
 

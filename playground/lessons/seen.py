@@ -10,6 +10,7 @@ from playground.lessons.outcome import CannotCheck
 from playground.recording import Attempt, Effect, Recording, Trace
 
 if TYPE_CHECKING:
+    from playground.atlas import Atlas
     from playground.session import Playground
 
 WAIT = 10.0
@@ -61,6 +62,20 @@ class Seen:
         """The attempts of an invocation that are recorded so far."""
         with self.recording.lock:
             return list(trace.attempts)
+
+    def first_atlas(self, request: str, target: str = "pod") -> Atlas:
+        """The first crash atlas that was made of a request.
+
+        Raises:
+            CannotCheck: there is none.
+        """
+        made = self.playground.atlases if self.playground is not None else []
+        found = next((atlas for atlas in made if (atlas.request, atlas.target) == (request, target)), None)
+        if found is None:
+            raise CannotCheck(
+                f"No crash atlas of {request} was made yet.", "Run the cells between question and check first."
+            )
+        return found
 
     def effects(self, kind: str | None = None, of: Trace | Iterable[Trace] | None = None) -> list[Effect]:
         """The effects that happened (refused and repeated ones did not).

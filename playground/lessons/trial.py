@@ -15,7 +15,7 @@ from playground.errors import InvocationFailed, RequestError, WaitTimeout
 from playground.invocation import Invocation, standing
 from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.seen import Seen
-from playground.recording import Attempt
+from playground.recording import Attempt, Trace
 from playground.restate.ingress import NO_BODY
 
 if TYPE_CHECKING:
@@ -88,17 +88,35 @@ class Trial(Seen):
                 found.append(attempt)
             return found
 
-        self.pg._wait_until(lambda: trace.done or trace.status == "paused" or len(failed()) > failures, patience)
+        # Restate tells whoever waits at once that it has ended; the recorder finds out only when it next asks.
+        told = self.pg._engine.start(self.pg._result(invocation.id, patience))
+        try:
+            self.pg._wait_until(lambda: trace.done or trace.status == "paused" or len(failed()) > failures, patience)
+        finally:
+            told.cancel()
         if not trace.done:
             with self.recording.lock:
                 last = failed()[:1]
                 why, _ = standing(trace)
-            invocation.kill()
+            self._end(invocation)
             if last and last[0].failure:
                 code, message = last[0].failure
                 raise Broken(f"{invocation.target} raises, again and again: {message}", code=code, message=message)
             raise NotYet(f"{invocation.target} does not end. {why}", "it ends")
-        return invocation.result(timeout=5)
+        try:
+            return invocation.result(timeout=5)
+        except WaitTimeout:  # its handler came to its end, but Restate did not accept what it did
+            why = self.not_accepted(trace)
+            self._end(invocation)
+            raise Broken(f"Restate does not accept what {invocation.target} does: {why}", message=why) from None
+
+    def not_accepted(self, trace: Trace) -> str:
+        """Why Restate's server does not accept what a handler does, in its own words; empty if it does.
+
+        A pod cannot know that: it has sent its result and is done. The server drops it, and tries again.
+        """
+        rows = self.pg._engine.run(self.pg._admin.invocations([trace.id]))
+        return next((row.get("last_failure") or "" for row in rows if row["status"] != "completed"), "")
 
     def refuses(self, target: str, body: Any = NO_BODY, **options: Any) -> InvocationFailed | None:
         """Call a handler that should end with a terminal error; the error, or None if it returned."""
@@ -145,7 +163,14 @@ class Trial(Seen):
         self.pg.ledger.behave()
         for invocation in self._sent:
             if not invocation.trace.done:
-                invocation.kill()
+                self._end(invocation)
+
+    @staticmethod
+    def _end(invocation: Invocation) -> None:
+        try:
+            invocation.kill()
+        except RequestError:
+            pass  # it has ended meanwhile
 
     @staticmethod
     def pause(seconds: float) -> None:
