@@ -15,7 +15,7 @@ $(STAMP): anew
 endif
 
 .NOTPARALLEL:
-.PHONY: lab test check lint types js python lessons browser nbval notebooks bench server lock clean help anew
+.PHONY: lab test check lint types js python lessons browser nbval notebooks bench cluster server lock clean help anew
 
 help: ## say what can be made
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ notebooks: $(STAMP) ## execute the notebooks and refresh their committed outputs
 
 bench: $(STAMP) ## measure the figures in the README
 	$(PY) -m benchmarks $(ARGS)
+
+cluster: $(STAMP) ## make a Kubernetes cluster with kind, for PLAYGROUND_BACKEND=knative make lab
+	@$(PY) -m playground cluster create $(ARGS)
 
 lock: $(STAMP) ## pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)
 	$(PY) -m pip install --quiet uv

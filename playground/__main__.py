@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from playground.errors import PlaygroundError, SetupError
+from playground.knative.commands import app as cluster
 
 app = typer.Typer(
     name="python -m playground",
@@ -26,27 +27,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cluster, name="cluster")
 out = Console(highlight=False, soft_wrap=True)
 ROOT = Path(__file__).parents[1]
 START = ROOT / "notebooks" / "00-start-here.ipynb"
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    with_cluster: Annotated[
+        bool, typer.Option("--cluster", help="Also what a Kubernetes cluster on this machine needs.")
+    ] = False,
+) -> None:
     """Look at this machine; say what is missing and the line that helps. Status 1 if something is."""
-    from rich.table import Column, Table
+    from playground.doctor import run_checks, table
 
-    from playground.doctor import run_checks
-
-    checks = run_checks()
-    table = Table("", "check", Column("found", overflow="fold"), box=None, pad_edge=False)
-    signs = {True: Text("ok", "green"), None: Text("note", "yellow"), False: Text("FAIL", "bold red")}
-    for check in checks:
-        found = Text(check.found)
-        if check.fix:
-            found.append(f"\nfix: {check.fix}", "bold")
-        table.add_row(signs[check.ok], check.name, found)
-    Console(highlight=False).print(table)
+    checks = run_checks(cluster=with_cluster or os.environ.get("PLAYGROUND_BACKEND") == "knative")
+    Console(highlight=False).print(table(checks))
     failed = [check.name for check in checks if check.ok is False]
     out.print(f"\n{'These need a fix: ' + ', '.join(failed) if failed else 'Nothing stands in the way of a lesson.'}")
     raise typer.Exit(1 if failed else 0)

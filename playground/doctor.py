@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from rich.table import Column, Table
+from rich.text import Text
 
 from playground.errors import PlaygroundError
 from playground.local.binary import cache_dir, find_server, server_package
@@ -56,9 +58,30 @@ class Check:
     fix: str = ""
 
 
-def run_checks() -> list[Check]:
-    """All checks, in the order in which a learner should fix what fails."""
-    return [_run(check) for check in CHECKS]
+def run_checks(*, cluster: bool = False) -> list[Check]:
+    """All checks, in the order in which a learner should fix what fails.
+
+    Args:
+        cluster: also what somebody needs who makes a Kubernetes cluster here.
+    """
+    checks = CHECKS
+    if cluster:
+        from playground.knative.checks import CLUSTER_CHECKS
+
+        checks += CLUSTER_CHECKS
+    return [_run(check) for check in checks]
+
+
+def table(checks: list[Check]) -> Table:
+    """Checks as a table for a terminal: a sign, the name, what was found and what helps."""
+    drawn = Table("", "check", Column("found", overflow="fold"), box=None, pad_edge=False)
+    signs = {True: Text("ok", "green"), None: Text("note", "yellow"), False: Text("FAIL", "bold red")}
+    for check in checks:
+        found = Text(check.found)
+        if check.fix:
+            found.append(f"\nfix: {check.fix}", "bold")
+        drawn.add_row(signs[check.ok], check.name, found)
+    return drawn
 
 
 def _run(check: Callable[[], Check]) -> Check:

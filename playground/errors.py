@@ -9,6 +9,7 @@ nothing.
         * ServerNotFound     no restate-server, and none could be fetched
         * ServerVersion      a restate-server of another version than the pinned one
     * StartError             the playground could not start (port, data directory, server)
+    * ClusterError           a Kubernetes cluster could not be prepared, read or cleaned
     * DeployError            a source could not become a service
     * RequestError           a request Restate would refuse, or has refused
     * InvocationFailed       the invocation ended with a terminal error
@@ -62,6 +63,10 @@ class ServerVersion(SetupError):
 
 class StartError(PlaygroundError):
     """The playground could not start: a port, the data directory, or the server itself."""
+
+
+class ClusterError(PlaygroundError):
+    """A Kubernetes cluster could not be prepared, read or cleaned."""
 
 
 class DeployError(PlaygroundError):

@@ -23,6 +23,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from playground.errors import PlaygroundError
+from playground.knative import place
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -191,6 +192,11 @@ def check(paths: Sequence[Path]) -> int:
 
 def _environment(home: str) -> dict[str, str]:
     """A learner's who has not begun: outputs must not depend on what somebody has answered here."""
+    cluster = place.path()
+    if cluster.is_file():  # where the cluster is, is no answer
+        there = Path(home) / cluster.parent.name / cluster.name
+        there.parent.mkdir(exist_ok=True)
+        there.write_bytes(cluster.read_bytes())
     return {**os.environ, "XDG_DATA_HOME": home}
 
 

@@ -22,11 +22,11 @@ from playground.backend import Record, Settings
 from playground.errors import StartError
 from playground.local.processes import Processes
 from playground.recording import Event
+from playground.restate.settings import environment
 
 NEEDED_DISK = 100 * 2**20
 """Bytes free below which a start is refused; a small playground writes about 5 MB."""
 START_TIMEOUT = 30.0
-MAX_RETRY_INTERVAL = "5s"
 MAX_RESTARTS = 5
 """So many deaths within `RESTART_WINDOW` seconds, and the server stays down."""
 RESTART_WINDOW = 30.0
@@ -146,24 +146,15 @@ class RestateServer:
 
     def _environment(self) -> dict[str, str]:
         ingress, admin, node = self._ports
-        interval = f"{self._settings.retry_interval * 1000:.0f}ms"
         ours = {
+            **environment(self._settings),
             "RESTATE_BASE_DIR": str(self._directory / "restate"),
             "RESTATE_NODE_NAME": "playground",  # the default is the host's name, and names a directory
             "RESTATE_BIND_IP": "127.0.0.1",
-            "RESTATE_LISTEN_MODE": "tcp",
             "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
             "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
             "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
             "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{node}",
-            "RESTATE_DISABLE_TELEMETRY": "true",
-            "RESTATE_LOG_FORMAT": "json",
-            "RESTATE_LOG_FILTER": "warn",
-            "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
-            "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "64MiB",
-            "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": f"{self._settings.inactivity_timeout * 1000:.0f}ms",
-            "RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": interval,
-            "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": MAX_RETRY_INTERVAL,
         }
         if self._settings.gated:  # one attempt per connection, and so per pod
             ours["RESTATE_WORKER__INVOKER__HTTP2_STREAMS_PER_CONNECTION_LIMIT"] = "1"

@@ -25,6 +25,7 @@ def test_every_variable_is_told(name: str) -> None:
 
 def test_every_command_is_told_and_no_other() -> None:
     commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    commands |= {group.name or "" for group in app.registered_groups}
     section = README.partition("## Commands")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == commands
 

@@ -1,0 +1,1 @@
+"""The Kubernetes backend: Knative Serving runs the pods, Restate is a StatefulSet beside them."""
