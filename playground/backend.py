@@ -54,9 +54,17 @@ class Started:
 
 
 class Backend(Protocol):
-    """What a playground needs of whatever runs its pods. All methods run on the engine's loop."""
+    """What a playground needs of whatever runs its pods. All methods run on the engine's loop.
+
+    Attributes:
+        name: what `Playground.open(backend=...)` calls it.
+        settings: the timings in force, which may be others than were asked for.
+        lag: seconds by which what pods say may reach the recording later than what Restate says of them.
+    """
 
     name: str
+    settings: Settings
+    lag: float
 
     @property
     def ingress_url(self) -> str:
@@ -68,7 +76,7 @@ class Backend(Protocol):
 
     @property
     def ledger_url(self) -> str:
-        """Base URL of the ledger; pods know it as LEDGER_URL."""
+        """Base URL of the ledger, for us; pods know theirs as LEDGER_URL."""
 
     async def open(self) -> None:
         """Start, or connect to, a Restate server, and wait until it is ready.

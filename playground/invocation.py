@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +13,15 @@ from playground.recording import Attempt, Event, Trace
 from playground.recording import Pod as RecordedPod
 from playground.recording.timeline import awakeable_id
 from playground.restate.admin import as_json
+from playground.revisions import deployment_of, last_kept
 from playground.views import text
 
 if TYPE_CHECKING:
     from playground.restate.admin import InvocationVerb
     from playground.session import Playground
+
+STORED_WITHIN = 5.0
+"""Seconds until Restate has what a pod has told it."""
 
 
 class Journal(list[dict[str, Any]]):
@@ -128,7 +134,18 @@ class Invocation:
         wanted = f"has status {status!r}" if status else f"reaches the entry {entry!r}"
         if not self._playground._wait_until(reached, timeout):
             raise self._waited(f"{self.target} was waited for until it {wanted}; it did not within {timeout:g} s.")
+        if status == "suspended":
+            self._playground._engine.run(self._stored_suspension())
         return self
+
+    async def _stored_suspension(self) -> None:
+        """Wait until Restate has a suspension, too. Its pod speaks of it first; killed now, it would be tried again."""
+        deadline = time.monotonic() + STORED_WITHIN
+        while self.trace.status == "suspended" and time.monotonic() < deadline:
+            rows = await self._playground._admin.invocations([self.id])
+            if rows and rows[0]["status"] == "suspended":
+                return
+            await asyncio.sleep(0.02)
 
     def cancel(self) -> None:
         """Ask it to stop: its handler sees a TerminalError at its next await and can compensate."""
@@ -139,28 +156,53 @@ class Invocation:
         self._act("kill")
 
     def pause(self) -> None:
-        """Make no further attempt until it is resumed; the step that runs now may end. The pod is left alone."""
+        """Make no further attempt until it is resumed; the step that runs now may end. The pod is left alone.
+
+        Of a suspended one Restate makes no paused one: it goes on when what it waits for is there.
+        """
         self._act("pause")
 
-    def resume(self) -> None:
-        """Go on with it now: it was paused, suspended, or waiting for its next retry."""
-        self._act("resume")
+    def resume(self, revision: str | None = None) -> None:
+        """Go on with it now: it was paused, suspended, or waiting for its next retry.
 
-    def restart_as_new(self) -> Invocation:
-        """Run it once more from the beginning, with the same input, as a new invocation; returns that.
+        Args:
+            revision: move it there: a revision's name, or "latest". By default it stays where it is pinned.
+                What it has in its journal must fit that revision's code.
 
         Raises:
-            RequestError: it is not completed yet.
+            RequestError: it is completed, or it is neither paused nor suspended and so cannot be moved.
         """
-        told = self._act("restart-as-new")
+        options = {}
+        if revision is not None:
+            options["deployment"] = deployment_of(self._playground.recording.timeline, revision)
+        self._act("resume", **options)
+
+    def restart_as_new(self, from_entry: str | int | None = None, *, revision: str = "latest") -> Invocation:
+        """Run it once more, with the same input, as a new invocation; returns that.
+
+        Args:
+            from_entry: the first entry to be executed again: a step's name, a call's target, a type, or its
+                number in the lens. What came before is taken over with its results. By default nothing is.
+            revision: where it runs, a revision's name or "latest".
+
+        Raises:
+            RequestError: it is not completed yet, is a workflow, or has no such entry.
+        """
+        options: dict[str, Any] = {}
+        if from_entry is not None:
+            _ = self.journal  # read now, and recorded
+            options["from"] = last_kept(self.trace, from_entry)
+        if options.get("from") or revision != "latest":
+            options["deployment"] = deployment_of(self._playground.recording.timeline, revision)
+        told = self._act("restart-as-new", **options)
         again = Invocation(self._playground, told["new_invocation_id"], self.target)
         sent = {"invocation": again.id, "target": again.target, "body": self.trace.body, "restarted": self.id}
         self._playground.recording.append(Event.now("invocation.sent", **sent))
         return again
 
-    def _act(self, verb: InvocationVerb) -> dict[str, Any]:
+    def _act(self, verb: InvocationVerb, **options: Any) -> dict[str, Any]:
         async def act() -> dict[str, Any]:
-            told = await self._playground._admin.act(self.id, verb)
+            told = await self._playground._admin.act(self.id, verb, **options)
             await self._playground._recorder.look()
             return told
 

@@ -49,8 +49,12 @@ def make_backend(name: str, directory: Path, remove: bool, settings: Settings, r
         from playground.local.backend import LocalBackend
 
         return LocalBackend(directory, remove=remove, settings=settings, record=recording.append)
+    if name == "knative":
+        from playground.knative.backend import KnativeBackend
+
+        return KnativeBackend(directory, remove=remove, settings=settings, record=recording.append)
     raise StartError(
         f"There is no backend {name!r}.",
         "It was asked for by Playground.open(backend=...) or by the variable PLAYGROUND_BACKEND.",
-        'Playground.open(backend="local")',
+        'Playground.open(backend="local"), or Playground.open(backend="knative")',
     )

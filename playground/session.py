@@ -28,6 +28,7 @@ from playground.restate.admin import Admin
 from playground.restate.body import as_body, check_body
 from playground.restate.ingress import NO_BODY, Ingress, encode
 from playground.restate.target import Target, parse_target
+from playground.revisions import Revisions, in_use
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas
@@ -49,6 +50,7 @@ class Playground:
         recording: everything that has happened, as events.
         settings: the timings in force.
         ledger: the outside world: what effects reached it, and how it misbehaves.
+        atlases: the crash atlases that were made, in order.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Playground:
         self.recording = recording
         self._backend, self._engine, self._directory = backend, engine, directory
         self.settings = settings
+        self.atlases: list[Atlas] = []
         self._closed = False
         self._owner = os.getpid()
 
@@ -125,9 +128,10 @@ class Playground:
 
     async def _start(self) -> None:
         await self._backend.open()
+        self.settings = self._backend.settings
         self._ingress = Ingress(lambda: self._backend.ingress_url, self._backend.ready)
         self._admin = Admin(lambda: self._backend.admin_url, self._backend.ready)
-        self._recorder = Recorder(self.recording, self._admin)
+        self._recorder = Recorder(self.recording, self._admin, lag=self._backend.lag)
         self.ledger = LedgerClient(self)
         self._deployer = Deployer(self._directory, self._backend, self._admin, self.recording)
 
@@ -267,6 +271,7 @@ class Playground:
         text = None if value is None else value.decode("utf-8", "replace")
         told = {"failure": list(failure)} if failure else {"value": text}
         self.recording.append(Event.now("invocation.result", invocation=invocation, **told))
+        await self._recorder.caught_up(invocation)
         return text, failure
 
     def atlas(
@@ -311,7 +316,9 @@ class Playground:
         self._check_open()
         plan = parse_plan(target=target, depth=depth, most=most, seed=seed, concurrency=concurrency)
         check_body(parse_target(request, self._deployer.offered()), body, self._deployer.offered())
-        return Sweep(self, Request(request, body, frozenset(keys)), plan, drive).run()
+        made = Sweep(self, Request(request, body, frozenset(keys)), plan, drive).run()
+        self.atlases.append(made)
+        return made
 
     # -- what is there --------------------------------------------------------------------------------
 
@@ -320,6 +327,15 @@ class Playground:
         """The pods that are there now."""
         with self.recording.lock:
             return Pods(Pod(self, pod.name) for pod in self.recording.timeline.pods.values() if pod.alive)
+
+    @property
+    def revisions(self) -> Revisions:
+        """The deployed revisions, and how many unfinished invocations are pinned to each, as Restate has it now."""
+        self._check_open()
+        self._engine.run(self._recorder.look())
+        with self.recording.lock:
+            newest = [service.revision for service in self._deployer.services.values()]
+            return in_use(self.recording.timeline, newest)
 
     def wait_for(self, *, pods: int, timeout: float = 30) -> Pods:
         """Wait until there are so many pods; returns them.

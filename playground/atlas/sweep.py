@@ -31,6 +31,8 @@ Target = Literal["pod", "server", "ledger"]
 INACTIVITY = 1.2
 """Seconds. Shorter, and attempts that only wait for a busy machine would be suspended too."""
 TRIES = 3
+SLACK = 10.0
+"""Times the backend's lag: a pod that waits for its turn on a busy cluster takes that long."""
 FIRST_PATIENCE = 60.0
 """Seconds a clean run may take."""
 
@@ -78,7 +80,7 @@ class Sweep:
             expected, points, seconds, size = self._clean(lab)
             chosen = self._choose(points)
             progress.begin(len(chosen))
-            patience = max(8.0, 4 * seconds + 4)
+            patience = max(8.0, 4 * seconds + 4) + self._slack
             if self._plan.target == "server":
                 KillsServer(lab.playground)
             outcomes: dict[tuple[Point, ...], Outcome] = {}
@@ -97,6 +99,11 @@ class Sweep:
                     raise
             recording = lab.playground.recording
         return Atlas(self._request.target, self._plan.target, points, [outcomes[each] for each in chosen], recording)
+
+    @property
+    def _slack(self) -> float:
+        """Seconds more that a run may take where pods are slow to start: its first, and the one after the kill."""
+        return SLACK * self._playground._backend.lag
 
     @contextmanager
     def _lab(self) -> Iterator[Lab]:
@@ -135,7 +142,9 @@ class Sweep:
         return reference(runs[0][1], runs[1][1]), [_plainly(point) for point in points], seconds, size
 
     def _clean_run(self, lab: Lab, request: Request, number: int) -> tuple[Invocation, Seen]:
-        invocation, seen, _ = lab.run(request, number, (), patience=FIRST_PATIENCE if self._drive else 15.0)
+        invocation, seen, _ = lab.run(
+            request, number, (), patience=(FIRST_PATIENCE if self._drive else 15.0) + self._slack
+        )
         if seen.stuck:
             raise AtlasError(
                 f"There is no atlas of {self._request.target}: it does not complete even without an accident.",

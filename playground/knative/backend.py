@@ -22,20 +22,16 @@ from typing import Any
 
 from playground.backend import Record, Settings, Started
 from playground.errors import ClusterError, DeployError, StartError
+from playground.knative import leftovers, rights
 from playground.knative import revision as manifest
 from playground.knative.api import Object
 from playground.knative.connection import (
-    CLAIMS,
     CONFIG_MAPS,
-    DEPLOYMENTS,
     KSERVICES,
     PODS,
     REVISIONS,
-    SERVICES,
-    STATEFUL_SETS,
     ApiError,
     Connection,
-    Resource,
 )
 from playground.knative.manifests import INGRESS_PORT, LEDGER, LEDGER_PORT, RESTATE
 from playground.knative.place import Place, load
@@ -46,28 +42,15 @@ from playground.knative.watch import Watch
 
 LOAD_TIMEOUT = 60.0
 """Seconds from applying a Knative Service until its first pod has loaded the source and its address answers."""
-GONE_TIMEOUT = 30.0
-"""Seconds that what an earlier playground left may take to go."""
 CLOSE_TIMEOUT = 10.0
+CLUSTER_PATIENCE = 15.0
+"""Seconds a cluster that does not answer is waited for, e.g. while its API server is restarted."""
 MIN_INACTIVITY = 5.0
 """Seconds. While a pod starts, Knative holds the request and Restate's clock runs: an attempt that is asked to suspend
 before it has begun does so at its first wait, and again at the next. A pod takes 1 to 3 s to start."""
 MAX_SOURCE = 900_000
 """Bytes; a ConfigMap holds 1 MiB (https://kubernetes.io/docs/concepts/configuration/configmap/)."""
 SUFFIX = "-lab"
-
-_NEEDED: list[tuple[str, Resource, str]] = [
-    *((verb, KSERVICES, "") for verb in ("get", "create", "patch", "delete", "deletecollection")),
-    *((verb, CONFIG_MAPS, "") for verb in ("create", "patch", "deletecollection")),
-    *((verb, PODS, "") for verb in ("list", "watch", "delete")),
-    ("get", PODS, "log"),
-    ("create", PODS, "exec"),
-    ("create", PODS, "portforward"),
-    ("list", REVISIONS, ""),
-    ("patch", STATEFUL_SETS, ""),
-    ("patch", DEPLOYMENTS, ""),
-]
-"""What the backend does in its namespace."""
 
 
 class KnativeBackend:
@@ -123,6 +106,11 @@ class KnativeBackend:
         return self._there.url(2)
 
     @property
+    def place(self) -> Place:
+        """Where the cluster is, once the playground is open."""
+        return self._cluster.place
+
+    @property
     def _there(self) -> Servers:
         assert self._servers is not None
         return self._servers
@@ -141,8 +129,8 @@ class KnativeBackend:
             place = await asyncio.to_thread(load)
         try:
             self._connection = await Connection.connect(place)
-            await self._check()
-            await self._tidy()
+            await rights.check(self._connection)
+            await leftovers.clear(self._connection, f"{LAB}=true" if self.settings.gated else RUN)
             self._servers = Servers(
                 self._connection,
                 suffix=self._suffix,
@@ -163,49 +151,6 @@ class KnativeBackend:
             await self.close()
             raise
 
-    async def _check(self) -> None:
-        """See that everything needed is there, and allowed.
-
-        Raises:
-            StartError: it is not.
-        """
-        place = self._cluster.place
-        if not await self._cluster.served(KSERVICES):
-            raise StartError(
-                f"There is no Knative Serving in the cluster of context {place.context}.",
-                f"The cluster does not serve {KSERVICES.version}: Knative is not installed, or is another version.",
-                "python -m playground cluster create    (or adopt a cluster that has it)",
-            )
-        answers = await asyncio.gather(*(self._cluster.may(verb, what, sub) for verb, what, sub in _NEEDED))
-        missing = [
-            f"{verb} {'/'.join(filter(None, (what.plural, sub)))}"
-            for (verb, what, sub), allowed in zip(_NEEDED, answers, strict=True)
-            if not allowed
-        ]
-        if missing:
-            raise StartError(
-                f"The namespace {place.namespace} cannot be used: some rights are missing in it.",
-                f"The user of context {place.context} may not: {', '.join(missing)}.",
-                "Ask who runs the cluster; `python -m playground cluster adopt` gives a learner these rights.",
-            )
-
-    async def _tidy(self) -> None:
-        """Take away what an earlier playground left here. Only what carries its label."""
-        whose = f"{LAB}=true" if self.settings.gated else RUN
-        await self._remove(whose)
-        async with asyncio.timeout(GONE_TIMEOUT):
-            # Their names are going to be used again, and a revision's name belongs to its first owner.
-            for resource in (KSERVICES, REVISIONS):
-                while (await self._cluster.listed(resource, whose))[0]:  # noqa: ASYNC110  (nobody tells)
-                    await asyncio.sleep(0.2)
-
-    async def _remove(self, whose: str) -> None:
-        """Delete what has these labels; of servers only a lab's own, for the namespace's are made to stay."""
-        await asyncio.gather(*(self._cluster.delete_all(resource, whose) for resource in (KSERVICES, CONFIG_MAPS)))
-        for resource in (STATEFUL_SETS, DEPLOYMENTS, SERVICES, CLAIMS):
-            for each in (await self._cluster.listed(resource, f"{whose},{LAB}=true"))[0]:
-                await self._cluster.delete(resource, each["metadata"]["name"])
-
     async def close(self) -> None:
         """Take away what this playground made; as far as the cluster still lets us."""
         if self._closed:
@@ -217,9 +162,9 @@ class KnativeBackend:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            if self._connection is not None:
+            if self._connection is not None and self._servers is not None:  # else it has made nothing
                 async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await self._remove(f"{RUN}={self._run}")
+                    await leftovers.remove(self._connection, f"{RUN}={self._run}")
         except (ClusterError, TimeoutError):
             pass  # the next opening finds it by its label
         if self._servers is not None:
@@ -230,7 +175,17 @@ class KnativeBackend:
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     async def ready(self) -> None:
-        """Wait until Restate is ready."""
+        """Wait until Restate is ready, and the cluster there to say so."""
+        assert self._watch is not None
+        deadline = asyncio.get_running_loop().time() + CLUSTER_PATIENCE
+        while (trouble := self._watch.trouble) is not None:
+            if asyncio.get_running_loop().time() > deadline:
+                raise StartError(
+                    f"The cluster of context {self._cluster.place.context} is not there any more.",
+                    trouble.why,
+                    f"{trouble.fix}; when it is back, what was deployed and sent is, too",
+                )
+            await asyncio.sleep(0.1)
         await self._there.ready()
 
     async def kill_server(self) -> None:
@@ -288,9 +243,20 @@ class KnativeBackend:
         )
 
     async def _apply(self, names: Names, service: str) -> None:
+        await self._cluster.apply(KSERVICES, self._kservice(names, service))
+
+    def _kservice(self, names: Names, service: str) -> Object:
         known = self._templates[service]
         latest = list(known)[-1]
-        await self._cluster.apply(KSERVICES, manifest.kservice(names, known[latest], list(known), self._marks))
+        return manifest.kservice(names, known[latest], list(known), self._marks)
+
+    def applied(self, service: str) -> Object:
+        """A service's Knative Service, as it was applied last.
+
+        Raises:
+            KeyError: no such service is deployed.
+        """
+        return self._kservice(Names(service, self._suffix, self.place.namespace), service)
 
     async def _loaded(self, revision: str, loading: asyncio.Future[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Wait until the first pod has loaded the source.

@@ -47,12 +47,14 @@ class Forward:
         host, port = self._server.sockets[0].getsockname()[:2]
         return f"http://{host}:{port}"
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop listening, and close what is open."""
         if self._server is not None:
             self._server.close()
-        for task in self._open:
+        ending = list(self._open)
+        for task in ending:
             task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._lead(reader, writer))

@@ -124,9 +124,7 @@ class ClusterPod(PodLife):
             await self._connection.delete(PODS, self.name, grace=0)
 
     def close(self) -> None:
-        """Follow it no more."""
-        if self._following is not None:
-            self._following.cancel()
+        """Tell nothing more of it. What it has started ends with the backend's tasks."""
         if self._idle is not None:
             self._idle.cancel()
 

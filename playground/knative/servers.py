@@ -152,7 +152,7 @@ class Servers:
         """Close the ways to them; a lab's own are deleted."""
         for way in self._urls:
             if isinstance(way, Forward):
-                way.close()
+                await way.close()
         await self._client.aclose()
 
     # -- what happens to their pods ---------------------------------------------------------------------

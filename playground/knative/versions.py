@@ -4,8 +4,9 @@ The node image, and with it the version of Kubernetes, is pinned in kind-config.
 Restate's version is that of the embedded server, so both backends run the same one.
 
 Where the checksums come from: Knative's operator keeps copies of the release's files, made byte for byte by its own
-fetcher (knative/operator at 8f004985a, `cmd/operator/kodata`). The sums below were computed from those. Unrelated public
-projects that pin the downloads from the release pages pin the same sums: three for Serving and Kourier, one for Eventing.
+fetcher (knative/operator at 8f004985a, `cmd/operator/kodata`). The sums below were computed from those. Unrelated
+public projects that pin the downloads from the release pages pin the same sums: three for Serving and Kourier, one
+for Eventing.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class LedgerClient:
 
     @property
     def url(self) -> str:
-        """Where handlers reach it; they have it as LEDGER_URL."""
+        """Where this machine reaches it; handlers find theirs in LEDGER_URL."""
         return self._playground._backend.ledger_url
 
     def entries(self, kind: str | None = None) -> Entries:

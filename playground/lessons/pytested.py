@@ -1,8 +1,9 @@
 """Run test functions from a notebook's cells under pytest, in a process of its own, against several services.
 
 A test is a function that takes a playground: `def test_it(pg)`. Under pytest, `pg` is a fixture: a playground of
-pytest's own for each version of a service, with an empty ledger for each test; nothing of it touches the notebook's.
-The functions are written to a file as they stand, with what they use from the notebook.
+pytest's own, with one version of a service deployed and an empty ledger; nothing of it touches the notebook's. State
+is kept from test to test, so services and tests that have some need keys of their own. The functions are written to
+a file as they stand, with what they use from the notebook.
 """
 
 from __future__ import annotations
@@ -37,30 +38,37 @@ from pathlib import Path
 import pytest
 
 from playground import Playground
+from playground.errors import PlaygroundError
 
 HERE = Path(__file__).parent
 PLAN = json.loads((HERE / "plan.json").read_text("utf-8"))
 SERVICES = PLAN["services"]
 
 
-@pytest.fixture(scope="session", params=list(SERVICES))
-def world(request):
-    """A playground with one version of the service."""
+@pytest.fixture(scope="session")
+def world():
+    """A playground for all tests."""
     with Playground.open() as playground:
-        playground.deploy(name=PLAN["name"], source=SERVICES[request.param])
         yield playground
 
 
-@pytest.fixture
-def pg(world):
-    """The playground, with an outside world that behaves and remembers nothing."""
+@pytest.fixture(params=list(SERVICES))
+def pg(request, world):
+    """The playground with one version of the service, and an outside world that behaves and remembers nothing."""
     world.ledger.behave()
     world.ledger.clear()
-    return world
+    world.deploy(name=PLAN["name"], source=SERVICES[request.param], breaking=True)
+    yield world
+    for invocation in world.invocations:
+        if not invocation.trace.done:
+            try:
+                invocation.kill()  # what a test leaves running is not to meet the next
+            except PlaygroundError:
+                pass
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: list(SERVICES).index(item.callspec.params["world"]))
+    items.sort(key=lambda item: list(SERVICES).index(item.callspec.params["pg"]))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,7 +78,7 @@ def pytest_runtest_makereport(item, call):
         crash = getattr(report.longrepr, "reprcrash", None)
         told = {
             "test": item.originalname,
-            "service": item.callspec.params["world"],
+            "service": item.callspec.params["pg"],
             "when": report.when,
             "passed": report.passed,
             "message": crash.message if crash else str(report.longrepr or ""),
@@ -167,7 +175,8 @@ def as_file(tests: Iterable[Callable[..., Any]]) -> str:
         _collect(test, uses)
     for test in wanted:
         uses.pop(test.__name__, None)
-    return "\n\n".join([*uses.values(), *map(source, wanted)]) + "\n"
+    # What annotates a parameter is not among what a function uses, and need not be there.
+    return "\n\n".join(["from __future__ import annotations", *uses.values(), *map(source, wanted)]) + "\n"
 
 
 def source(function: Callable[..., Any]) -> str:

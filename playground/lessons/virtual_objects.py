@@ -203,6 +203,7 @@ balance_at_any_time = Write(
 
 
 def _ada(seen: Seen) -> str:
+    seen.latest("Friend/francesco/invite")
     waited = seen.all("Friend/ada/nickname")[-1]
     if seen.playground is not None:
         seen.playground._wait_until(lambda: waited.done, 3)

@@ -29,9 +29,11 @@ class LocalBackend:
     """
 
     name = "local"
+    lag = 0.0  # a pod's word is in a pipe of ours before Restate has it
 
     def __init__(self, directory: Path, *, remove: bool, settings: Settings, record: Record) -> None:
-        self._directory, self._settings, self._record = directory, settings, record
+        self.settings = settings
+        self._directory, self._record = directory, record
         self._processes = Processes(directory, remove=remove)
         self._server: RestateServer | None = None
         self._activators: dict[str, Activator | ExclusiveActivator] = {}
@@ -61,12 +63,12 @@ class LocalBackend:
         check_directory(self._directory)
         binary = await asyncio.to_thread(find_server)
         self._server = RestateServer(
-            binary.path, self._directory, processes=self._processes, settings=self._settings, record=self._record
+            binary.path, self._directory, processes=self._processes, settings=self.settings, record=self._record
         )
         await self._processes.start()
         try:
             work = [self._server.start()]
-            if self._settings.pods == "fork":
+            if self.settings.pods == "fork":
                 work.append(self._processes.warm())
             await asyncio.gather(*work)
             await self._ledger.start()
@@ -81,14 +83,14 @@ class LocalBackend:
 
     async def start_revision(self, service: str, revision: str, source: Path) -> Started:
         """Give the revision an address and start its first pod."""
-        kind = ExclusiveActivator if self._settings.gated else Activator
+        kind = ExclusiveActivator if self.settings.gated else Activator
         activator = kind(
             service,
             revision,
             source,
             env={"LEDGER_URL": self.ledger_url, "RESTATE_INGRESS_URL": self.ingress_url},
             processes=self._processes,
-            settings=self._settings,
+            settings=self.settings,
             record=self._record,
         )
         self._activators[revision] = activator

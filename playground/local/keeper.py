@@ -186,7 +186,7 @@ def warm() -> None:
     import restate.server  # noqa: F401
 
     import playground.ledger.__main__
-    import playground.pod.__main__  # noqa: F401
+    import playground.pod.serve  # noqa: F401
 
     gc.collect()
     gc.freeze()  # collections in a fork must not touch, and so copy, the pages shared with it

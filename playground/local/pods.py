@@ -6,36 +6,23 @@ import asyncio
 import itertools
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from playground.backend import Record, Settings
-from playground.errors import DeployError
 from playground.local.output import Output
 from playground.local.processes import Processes
-from playground.pod.serve import REFUSED
-from playground.recording import Event
+from playground.podlife import PodLife
 
 
-class PodProcess:
-    """One pod: a process, its log, and how many attempts are open on it."""
+class PodProcess(PodLife):
+    """One pod: a process and its log."""
 
     def __init__(self, name: str, service: str, revision: str, record: Record) -> None:
-        self.name, self.service, self.revision = name, service, revision
+        super().__init__(name, service, revision, record)
         self.pid: int | None = None
-        self.open: set[int] = set()
-        self.served = False
-        self.last_words = ""
-        self.loaded: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
-        self.loaded.add_done_callback(lambda f: f.cancelled() or f.exception())  # not always awaited
-        self.on_change: Callable[[], None] = lambda: None
-        self._record = record
-        self.output = Output(self._take)
-
-    def tell(self, kind: str, **data: Any) -> None:
-        """Record something the backend knows of this pod."""
-        self._record(Event.now(kind, pod=self.name, service=self.service, revision=self.revision, **data))
+        self.output = Output(self.take)
 
     def started(self, pid: int) -> None:
         """The process runs."""
@@ -50,46 +37,7 @@ class PodProcess:
     def exited(self, status: int) -> None:
         """The process has ended: tell what it said last, then how it went."""
         self.output.drain()
-        how = {0: "stopped", REFUSED: "refused", -signal.SIGKILL: "killed"}.get(status, "crashed")
-        self.open.clear()
-        self.tell("pod.gone", how=how, exit=status)
-        if not self.loaded.done():
-            self.loaded.set_exception(
-                DeployError(
-                    f"The service {self.service!r} was not deployed: its pod ended while it was starting.",
-                    f"The pod {self.name} was {how}, and said last:\n{self.last_words or '(nothing)'}",
-                    "Deploy again; if it happens again, look for what ends the process in the source.",
-                )
-            )
-
-    def _take(self, items: list[tuple[str, Any]]) -> None:
-        events = []
-        for what, item in items:
-            if what == "log":
-                events.append(Event.now("pod.log", pod=self.name, text=item))
-                self.last_words = item
-                continue
-            try:
-                event = Event.from_fields(item, pod=self.name)
-            except ValueError:
-                continue
-            events.append(event)
-            self._notice(event)
-        if events:
-            self._record(*events)
-            self.on_change()
-
-    def _notice(self, event: Event) -> None:
-        match event.kind:
-            case "attempt.started":
-                self.open.add(event.data["attempt"])
-                self.served = True
-            case "attempt.closed":
-                self.open.discard(event.data["attempt"])
-            case "pod.loaded" if not self.loaded.done():
-                self.loaded.set_result(event.data["services"])
-            case "pod.refused" if not self.loaded.done():
-                self.loaded.set_exception(_refusal(self.service, event))
+        self.ended(status)
 
 
 class RevisionPods:
@@ -182,20 +130,3 @@ class RevisionPods:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # a keeper that is gone is told where somebody waits for it
-
-
-def _refusal(service: str, event: Event) -> DeployError:
-    reason, text, trace = (str(event.data.get(name, "")) for name in ("reason", "text", "trace"))
-    what = f"The service {service!r} was not deployed: {text}."
-    match reason:
-        case "syntax":
-            return DeployError(what, f"Python cannot read the source:\n{trace}", "Correct that line and deploy again.")
-        case "raised":
-            return DeployError(what, f"The source raised while it was loaded:\n{trace}", "Correct it and deploy again.")
-        case "duplicate":
-            return DeployError(what, "Restate addresses services by name.", "Rename one of them.")
-    return DeployError(
-        what,
-        "A pod serves the restate.Service, VirtualObject and Workflow objects its source defines at top level.",
-        'Add one: greeter = restate.Service("Greeter"), with a function under @greeter.handler()',
-    )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from pathlib import Path
-
-from playground.pod.serve import run
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +17,19 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m playground.pod SOURCE", file=sys.stderr)
         return 2
-    return run(Path(arguments[0]))
+
+    def serve() -> int:
+        from playground.pod.serve import run
+
+        return run(Path(arguments[0]))
+
+    # Kubernetes gives a container its pod's name as host name.
+    os.environ.setdefault("POD_NAME", socket.gethostname())
+    if os.getpid() != 1:
+        return serve()
+    from playground.pod.init import supervise
+
+    return supervise(serve)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ async def _serve(source: Path, tapped: bool) -> int:
         install_shutdown_hook(asyncio.get_running_loop(), stop.set, number)
     gate = Gate(os.environ["LEDGER_URL"], os.environ["POD_NAME"]) if "POD_GATED" in os.environ else None
     served: Any = Tap(app, emit, gate) if tapped else app
-    if gate is not None:
+    if gate is not None and "POD_FD" in os.environ:
         await serve_connection(served, int(os.environ["POD_FD"]))
     else:
         await hypercorn_serve(served, server_config(address()), shutdown_trigger=stop.wait, mode="asgi")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from playground.recording.trace import FIRST_AWAKEABLE, Attempt, Entry, Mark, Outcome, RowKey
+from playground.recording.trace import FIRST_AWAKEABLE, Attempt, Entry, How, Mark, Outcome, RowKey
 
 if TYPE_CHECKING:
     from playground.recording.timeline import Timeline
@@ -36,6 +36,7 @@ def started(timeline: Timeline, at: float, data: Mapping[str, Any]) -> None:
     pod, number = data.get("pod", ""), data.get("attempt", 0)
     attempt = Attempt(trace, len(trace.attempts) + 1, pod, at, data.get("known", 0))
     attempt.ordinal = timeline.number_pod(pod)
+    attempt.revision = timeline.pods[pod].revision if pod in timeline.pods else ""
     if trace.attempts and trace.attempts[-1].outcome == "completed":
         # Its end was said but never stored: the pod or the server died in between.
         last = timeline.pods.get(trace.attempts[-1].pod)
@@ -111,9 +112,7 @@ def replayed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str,
     trace = attempt.trace
     attempt.seen_entries += 1
     if data.get("signal") is not None and "entry" not in data:
-        entry = timeline.row(trace, ("signal", data["signal"]), _signal_type(data["signal"]))
-        attempt.marks[entry.row] = Mark("replayed", at, at)
-        _result(entry, data)
+        _signalled(timeline, attempt, at, data, "replayed")
     elif _is_completion(data):
         _replayed_completion(timeline, attempt, at, data)
     else:
@@ -165,11 +164,18 @@ def proposed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str,
 def completed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:
     """A result arrived while it ran."""
     if data.get("signal") is not None:
-        entry = timeline.row(attempt.trace, ("signal", data["signal"]), _signal_type(data["signal"]))
-        attempt.marks[entry.row] = Mark("executed", at, at)
-        _result(entry, data)
+        _signalled(timeline, attempt, at, data, "executed")
     else:
         _complete(timeline, attempt, at, data)
+
+
+def _signalled(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any], how: How) -> None:
+    """An awakeable was completed, or another signal came. The first one counts: a second click changes nothing."""
+    entry = timeline.row(attempt.trace, ("signal", data["signal"]), _signal_type(data["signal"]))
+    mark = attempt.marks.get(entry.row)
+    if mark is None or mark.how == "awaited":
+        attempt.marks[entry.row] = Mark(how, at, at)
+        _result(entry, data)
 
 
 def _complete(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> Entry | None:

@@ -31,17 +31,25 @@ SETTLED = 0.5
 """Seconds after which the server has taken in what a pod has said."""
 FORGOTTEN = 1.0
 """Seconds the server has not known an unfinished invocation, until it is taken to be gone for good."""
+ABORTED = 409
+"""The code of a failure that Restate makes itself, for an invocation that is killed or cancelled."""
 
 
 class Recorder:
-    """Keeps the status of unfinished invocations up to date. Lives on the engine's loop."""
+    """Keeps the status of unfinished invocations up to date. Lives on the engine's loop.
 
-    def __init__(self, recording: Recording, admin: Admin) -> None:
-        self._recording, self._admin = recording, admin
+    Args:
+        lag: seconds by which what pods say may come later than what the server says of them. So long the
+            server's word that an invocation is suspended or done is held back: the pod's own says why.
+    """
+
+    def __init__(self, recording: Recording, admin: Admin, *, lag: float = 0.0) -> None:
+        self._recording, self._admin, self._lag = recording, admin, lag
         self._loop = asyncio.get_running_loop()
         self._something_happened = asyncio.Event()
         self._told: dict[str, dict[str, Any]] = {}
         self._missed: dict[str, float] = {}
+        self._ahead: dict[tuple[str, str], float] = {}
         self._watched: Counter[tuple[str, str]] = Counter()
         self._stop_listening = recording.listen(self._wake)
         self._task = self._loop.create_task(self._run())
@@ -141,7 +149,39 @@ class Recorder:
             trace = self._recording.timeline.invocations.get(row["id"])
             return trace is not None and trace.status != row["status"] and asked_at - trace.status_at > SETTLED
 
+    async def caught_up(self, invocation: str) -> None:
+        """Wait until the pods have told the end of an invocation that has ended, as long as they may take."""
+        deadline = time.monotonic() + self._lag
+        while not self._told_by_pods(invocation, "completed") and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    def _told_by_pods(self, invocation: str, status: str) -> bool:
+        with self._recording.lock:
+            trace = self._recording.timeline.invocations.get(invocation)
+            if trace is None or not trace.attempts:
+                return False
+            last = trace.attempts[-1]
+            if trace.failure is not None and trace.failure[0] == ABORTED and last.outcome != "running":
+                return True  # one that is killed ends without a word
+            return last.outcome == status and last.ended_at is not None
+
+    def _too_early(self, row: dict[str, Any]) -> bool:
+        """Whether the server is ahead of the pods, and they still have time to say it themselves."""
+        status = row["status"]
+        if status not in ("suspended", "completed") or row.get("completion_failure"):
+            return False
+        if self._told_by_pods(row["id"], status):
+            return False
+        since = self._ahead.setdefault((row["id"], status), time.monotonic())
+        if time.monotonic() - since < self._lag:
+            return True
+        del self._ahead[row["id"], status]
+        return False
+
     def _changed(self, row: dict[str, Any], asked_at: float) -> Event | None:
+        if self._lag and self._too_early(row):
+            self._wake()
+            return None
         data = {
             "invocation": row["id"],
             "target": row["target"],

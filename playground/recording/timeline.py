@@ -192,6 +192,7 @@ class Timeline:
         trace.target = trace.target or data.get("target", "")
         trace.parent = data.get("parent") or trace.parent
         trace.last_failure = data.get("failure") or trace.last_failure
+        trace.deployment = data.get("deployment") or trace.deployment
         self.touch("trace", trace.id)
         if at < trace.status_at or trace.done:
             return

@@ -91,6 +91,7 @@ class Attempt:
         number: 1 for the first one recorded.
         pod: the pod's name.
         ordinal: which pod of its service that is, from 1; 0 if the recording does not know it.
+        revision: what that pod serves; empty if the recording does not know it.
         started_at: Unix seconds.
         ended_at: when it was over; None while it runs.
         known_entries: how many journal entries (commands and notifications) were given to replay.
@@ -114,6 +115,7 @@ class Attempt:
     marks: dict[RowKey, Mark] = field(default_factory=dict)
     seen_entries: int = 0
     ordinal: int = 0
+    revision: str = ""
 
     @property
     def replayed(self) -> list[Entry]:
@@ -155,6 +157,7 @@ class Trace:
         journal: the journal as the admin API gave it when it was last read.
         last_failure: what Restate says of the latest failed attempt.
         clicked: when the client completed an awakeable, by signal number.
+        deployment: Restate's name for what it is pinned to; empty before it is.
     """
 
     id: str
@@ -173,6 +176,7 @@ class Trace:
     status_at: float = 0.0
     rows: dict[RowKey, Entry] = field(default_factory=dict)
     clicked: dict[int, float] = field(default_factory=dict)
+    deployment: str = ""
 
     @property
     def done(self) -> bool:

@@ -148,13 +148,17 @@ class Admin:
         )
         return (holder[0]["invocation_id"] if holder else ""), [row["id"] for row in waiting]
 
-    async def act(self, invocation: str, verb: InvocationVerb) -> dict[str, Any]:
+    async def act(self, invocation: str, verb: InvocationVerb, **options: Any) -> dict[str, Any]:
         """Cancel, kill, pause, resume … an invocation.
+
+        Args:
+            options: of the verb: `deployment` of resume, `from` and `deployment` of restart-as-new.
 
         Raises:
             RequestError: Restate refused, for example because it is completed.
         """
-        answer = await self._request("PATCH", f"/invocations/{quote(invocation, safe='')}/{verb}")
+        path = f"/invocations/{quote(invocation, safe='')}/{verb}"
+        answer = await self._request("PATCH", path, params=options)
         if not answer.is_success:
             raise refusal(f"Restate did not {verb} {invocation}.", answer, "inv.status says what it is doing.")
         return dict(answer.json()) if answer.content else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -49,10 +50,7 @@ def check_body(target: Target, body: Any, services: Iterable[Mapping[str, Any]])
         )
     if schema is None or body is NO_BODY or isinstance(body, bytes):
         return
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(schema).iter_errors(as_body(body)))
+    error = _first_error(schema, as_body(body))
     if error is not None:
         raise RequestError(
             f"{target} does not take this body: {error.message[:300]}.",
@@ -60,3 +58,20 @@ def check_body(target: Target, body: Any, services: Iterable[Mapping[str, Any]])
             + (f", and at {error.json_path} found something else." if error.path else "."),
             "Sent all the same, the handler would fail on every retry. Correct the body.",
         )
+
+
+def _first_error(schema: Any, body: Any) -> Any:
+    """What is wrong with a body, or None."""
+    # jsonschema imports, for a format that is not checked here, a package that takes two seconds to load, and
+    # does without it if it is not there. A learner's first request should not wait for that.
+    slow = "rfc3987_syntax"
+    hidden = slow not in sys.modules
+    if hidden:
+        sys.modules[slow] = None  # type: ignore[assignment]
+    try:
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import best_match
+    finally:
+        if hidden:
+            del sys.modules[slow]
+    return best_match(Draft202012Validator(schema).iter_errors(body))

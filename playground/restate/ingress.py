@@ -52,7 +52,16 @@ class Ingress:
         if idempotency_key is not None:
             headers["idempotency-key"] = idempotency_key
         params = {"delay": f"{round(delay * 1000)}ms"} if delay else {}
-        answer = await self._request("POST", f"/{target.path}/send", content=content, headers=headers, params=params)
+        try:
+            answer = await self._request(
+                "POST", f"/{target.path}/send", content=content, headers=headers, params=params
+            )
+        except httpx.TransportError as error:
+            raise RequestError(
+                f"It is not known whether Restate has accepted the request to {target}.",
+                f"The connection broke before the answer came: {type(error).__name__}.",
+                "pg.invocations lists it if it has. With an idempotency_key it can be sent again without harm.",
+            ) from error
         if answer.status_code not in (200, 202):
             raise refusal(
                 f"Restate did not accept the request to {target}.", answer, "pg.services shows what takes requests now."

@@ -49,7 +49,10 @@ def invocation_table(trace: Trace, timeline: Timeline) -> str:
     pods = ["", "on", *(_pod(attempt, timeline) for attempt in trace.attempts)]
     rows = [[_index(entry), entry_name(entry), *(_cell(entry, a) for a in trace.attempts)] for entry in trace.entries]
     ends = ["", "ended", *(_outcome(attempt) for attempt in trace.attempts)]
-    return table(head, [pods, *rows, ends], f"{clean(trace.target)}: {summary(trace, timeline)}")
+    top = [pods]
+    if len({attempt.revision for attempt in trace.attempts}) > 1:  # it was moved to another one
+        top.append(["", "revision", *(attempt.revision or "?" for attempt in trace.attempts)])
+    return table(head, [*top, *rows, ends], f"{clean(trace.target)}: {summary(trace, timeline)}")
 
 
 def summary(trace: Trace, timeline: Timeline) -> str:
@@ -98,6 +101,12 @@ def pods_table(pods: Iterable[Pod]) -> str:
     """Pods in the order they started, by ordinal."""
     rows = [[pod.label, pod.revision, pod.phase] for pod in pods]
     return table(["pod", "revision", "phase"], rows) if rows else "no pods: scaled to zero"
+
+
+def revisions_table(revisions: Iterable[tuple[str, bool, int]]) -> str:
+    """Revisions: which takes new requests, and how many unfinished invocations each has."""
+    rows = [[name, "yes" if newest else NONE, str(unfinished)] for name, newest, unfinished in revisions]
+    return table(["revision", "new requests", "unfinished"], rows) if rows else "nothing is deployed yet"
 
 
 def state_table(service: str, key: str, values: Mapping[str, Any]) -> str:

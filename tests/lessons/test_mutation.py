@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from playground.lessons.mutation import Test
 from playground.lessons.outcome import Broken
 from playground.lessons.pytested import Report, Verdict
 from playground.lessons.write import Wrong
+from tests.lessons import learners
 
 SERVICE = """
 import restate
@@ -28,40 +28,6 @@ adder = restate.Service("Adder")
 async def add(ctx: restate.Context, numbers: list) -> int:
     return numbers[0] + numbers[1]
 """
-NUMBERS = [2, 2]
-
-
-def expected() -> int:
-    return sum(json.loads(json.dumps(NUMBERS)))
-
-
-def test_two_and_two(pg):  # type: ignore[no-untyped-def]
-    assert pg.call("Adder/add", NUMBERS) == expected()
-
-
-def test_two_and_three(pg):  # type: ignore[no-untyped-def]
-    # a comment that stays
-    assert pg.call("Adder/add", [2, 3]) == 5, "two and three"
-
-
-def test_wrong(pg):  # type: ignore[no-untyped-def]
-    assert pg.call("Adder/add", [1, 1]) == 3
-
-
-def without_a_playground() -> None:
-    pass
-
-
-def test_without_a_playground() -> None:
-    pass
-
-
-LEARNERS = (test_two_and_two, test_two_and_three, test_wrong)
-
-
-@pytest.fixture
-def pg() -> None:
-    pytest.skip("a learner's test, for the exercise below")
 
 
 @pytest.fixture(autouse=True)
@@ -82,8 +48,8 @@ def exercise() -> Test:
             Wrong("forgets one", "numbers[0] + numbers[1]", "numbers[0]", says="Is the second number looked at?"),
         ],
         starter="def test_it(pg):\n    pass",
-        solution=pytested.source(test_two_and_three),
-        wrong=[WrongAnswer("too easy", pytested.source(test_two_and_two), says="Two and two is four twice.")],
+        solution=pytested.source(learners.test_two_and_three),
+        wrong=[WrongAnswer("too easy", pytested.source(learners.test_two_and_two), says="Two and two is four twice.")],
         hints=["one", "two", "three"],
         because="Not every sum is a product.",
     )
@@ -100,7 +66,7 @@ def written(*tests: Callable[..., Any]) -> Test:
 
 
 def test_a_file_holds_the_tests_and_what_they_use() -> None:
-    text = pytested.as_file([test_two_and_two, test_two_and_three])
+    text = pytested.as_file([learners.test_two_and_two, learners.test_two_and_three])
     compiled = compile(text, "test_notebook.py", "exec")
     space: dict[str, Any] = {}
     exec(compiled, space)
@@ -142,11 +108,8 @@ def test_a_test_that_is_not_written_yet() -> None:
     assert unasked.check().kind == "not attempted"
     assert "Run the cell with @lesson.adds.test" in unasked.check().text
 
-    def test_it(pg):  # type: ignore[no-untyped-def]
-        pass
-
-    said = written(test_it)
-    said.starter = pytested.source(test_it)
+    said = written(learners.test_nothing_yet)
+    said.starter = pytested.source(learners.test_nothing_yet)
     assert said.check().kind == "not attempted"
     assert "is as it was" in said.check().text
 
@@ -154,13 +117,13 @@ def test_a_test_that_is_not_written_yet() -> None:
 def test_what_is_no_test() -> None:
     assert (
         "pytest runs what is called test_...; this is without_a_playground."
-        in written(without_a_playground).check().text
+        in written(learners.without_a_playground).check().text
     )
-    assert "takes no pg" in written(test_without_a_playground).check().text
+    assert "takes no pg" in written(learners.test_without_a_playground).check().text
 
 
 def test_another_cell_takes_the_place_of_the_one_before() -> None:
-    found = written(test_two_and_two)
+    found = written(learners.test_two_and_two)
     space: dict[str, Any] = {}
     exec(compile("def test_it(pg):\n    pass", "<another cell>", "exec"), space)
     found.test(space["test_it"])
@@ -187,13 +150,13 @@ def test_a_report_as_a_table() -> None:
 
 def test_there_is_no_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    said = written(test_two_and_three).check()
+    said = written(learners.test_two_and_three).check()
     assert (said.kind, said.text) == ("cannot check", "pytest is not installed here.\npip install pytest")
 
 
 def test_pytest_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pytested, "CONFTEST", "import no_such_module\n")
-    said = written(test_two_and_three).check()
+    said = written(learners.test_two_and_three).check()
     assert said.kind == "cannot check"
     assert "no_such_module" in said.text
 
@@ -201,7 +164,7 @@ def test_pytest_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.local
 def test_tests_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pytested, "PATIENCE", 0.5)
-    said = written(test_two_and_three).check()
+    said = written(learners.test_two_and_three).check()
     assert (said.kind, said.text) == ("error", "The tests have not ended within 0.5 s.")
 
 
@@ -210,14 +173,14 @@ def test_tests_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.local
 def test_a_test_that_finds_every_bug() -> None:
-    said = written(test_two_and_three).check()
+    said = written(learners.test_two_and_three).check()
     assert said.kind == "correct", said
     assert "finds “multiplies”, “forgets one”" in said.text
 
 
 @pytest.mark.local
 def test_a_bug_that_slips_through() -> None:
-    said = written(test_two_and_two).check()
+    said = written(learners.test_two_and_two).check()
     assert said.kind == "not yet"
     assert said.text.splitlines()[:3] == [
         "Observed: 1 of 2 bugs are found. Slipped through: “multiplies”.",
@@ -228,7 +191,7 @@ def test_a_bug_that_slips_through() -> None:
 
 @pytest.mark.local
 def test_a_test_that_fails_where_nothing_is_wrong() -> None:
-    said = written(test_wrong, test_two_and_three).check()
+    said = written(learners.test_wrong, learners.test_two_and_three).check()
     assert said.kind == "not yet"
     assert said.text.startswith("Observed: test_wrong fails on the service as it should be. assert 2 == 3\n")
 
@@ -236,7 +199,7 @@ def test_a_test_that_fails_where_nothing_is_wrong() -> None:
 @pytest.mark.local
 def test_several_tests_on_several_versions() -> None:
     versions = {"right": SERVICE, "mutant": SERVICE.replace("+", "*")}
-    report = pytested.run([test_two_and_two, test_two_and_three], versions, name="adder")
+    report = pytested.run([learners.test_two_and_two, learners.test_two_and_three], versions, name="adder")
     assert repr(report) == textwrap.dedent(
         """\
         test                right   mutant

@@ -102,3 +102,14 @@ def test_a_request_that_should_succeed_and_ends_with_a_terminal_error(pg: Playgr
     pg.deploy(name="counter", source=STARTER.replace("return 0", 'raise restate.TerminalError("no more")'))
     said = COUNT.check()
     assert (said.kind, said.text) == ("error", "A request that should succeed ended with a terminal error: no more")
+
+
+def test_what_restate_does_not_accept_is_said_in_its_words(pg: Playground) -> None:
+    """The handler comes to its end; the server drops what it did, and tries again, for ever."""
+    source = SOLUTION.replace("handler()", 'handler(kind="shared")').replace("ObjectContext", "ObjectSharedContext")
+    pg.deploy(name="counter", source=source)
+    said = COUNT.check()
+    assert said.kind == "error", said
+    assert "Restate does not accept what Counter/" in said.text
+    assert "this handler type cannot write state" in said.text
+    assert not pg._engine.run(pg._admin.unfinished()), "no retries are left behind"

@@ -115,6 +115,15 @@ def test_an_awakeable_waits_is_completed_and_replayed() -> None:
     ]
 
 
+def test_the_first_completion_of_an_awakeable_counts() -> None:
+    story = Story().start_pod().start(2).replay("Input")
+    story.tap("entry.replayed", type="Signal", signal=17, value='"phone"')
+    story.tap("entry.completed", type="Signal", signal=17, value='"laptop"')
+    trace = Timeline(story.events).invocations["inv_1"]
+    assert [str(e) for e in trace.attempts[0].replayed] == ["Input", "Awakeable"]
+    assert trace.entries[-1].result == '"phone"'
+
+
 def test_an_end_that_was_said_but_never_stored_is_no_completion() -> None:
     story = Story().start_pod().start(1).replay("Input").tap("entry.executed", type="Output", entry=1, value="1")
     story.tap("attempt.ended").gone("killed")

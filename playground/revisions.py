@@ -1,0 +1,97 @@
+"""Which revisions are there, and what is still pinned to each: when the last has ended, a revision is drained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from playground.errors import RequestError
+from playground.recording import Timeline, Trace
+from playground.views import text
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionInUse:
+    """A revision, and who needs it.
+
+    Attributes:
+        name: e.g. "signup-00001".
+        service: the name it was deployed under.
+        newest: whether new requests go to it.
+        unfinished: ids of the unfinished invocations that are pinned to it.
+    """
+
+    name: str
+    service: str
+    newest: bool
+    unfinished: list[str] = field(default_factory=list)
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing needs it any more."""
+        return not self.newest and not self.unfinished
+
+
+class Revisions(list[RevisionInUse]):
+    """The deployed revisions, in the order they were deployed."""
+
+    def __repr__(self) -> str:
+        rows = [(each.name, each.newest, len(each.unfinished)) for each in self]
+        return text.revisions_table(rows)
+
+
+def in_use(timeline: Timeline, newest: Iterable[str]) -> Revisions:
+    """The revisions of a timeline, each with the unfinished invocations that are pinned to it."""
+    pinned: dict[str, list[str]] = {}
+    for trace in timeline.invocations.values():
+        if not trace.done and trace.deployment:
+            pinned.setdefault(trace.deployment, []).append(trace.id)
+    latest = set(newest)
+    return Revisions(
+        RevisionInUse(each.name, each.service, each.name in latest, pinned.get(each.deployment, []))
+        for each in timeline.revisions.values()
+    )
+
+
+def deployment_of(timeline: Timeline, revision: str) -> str:
+    """Restate's name for a revision's deployment; "latest" stands for itself.
+
+    Raises:
+        RequestError: there is no such revision.
+    """
+    if revision == "latest":
+        return revision
+    known = timeline.revisions.get(revision)
+    if known is None:
+        raise RequestError(
+            f"There is no revision {revision!r}.",
+            f"Deployed are: {', '.join(timeline.revisions) or 'none'}.",
+            'pg.revisions lists them; "latest" is the newest.',
+        )
+    return known.deployment
+
+
+def last_kept(trace: Trace, from_entry: str | int) -> int:
+    """Index of the last entry of the server's journal before one of an invocation's entries.
+
+    Args:
+        trace: with the journal as it was read last.
+        from_entry: a name, as `Invocation.wait_for` takes it, or the number that the lens shows.
+
+    Raises:
+        RequestError: there is no such entry, or it is none that the handler asks for.
+    """
+    commands = [int(entry["index"]) for entry in trace.journal if str(entry["type"]).startswith("Command: ")]
+    if isinstance(from_entry, str):
+        entry = trace.entry(from_entry)
+        number = entry.row[1] if entry is not None and entry.row[0] == "entry" else None
+    else:
+        number = from_entry
+    if not isinstance(number, int) or not 0 <= number < len(commands):
+        named = ", ".join(str(entry) for entry in trace.entries if entry.row[0] == "entry")
+        raise RequestError(
+            f"{trace.target} cannot be restarted from {from_entry!r}.",
+            f"Its journal has: {named or 'nothing'}.",
+            "Name one of those, or give its number.",
+        )
+    return max(0, commands[number] - 1)

@@ -1,0 +1,29 @@
+"""Fixtures for tests against a real cluster. Without one they are skipped, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from playground import Playground
+from playground.errors import StartError
+from playground.knative import place
+from tests.contract import deploy_all
+
+
+@pytest.fixture(scope="session")
+def where() -> place.Place:
+    """The cluster that `cluster create` or `cluster adopt` left for these tests."""
+    try:
+        return place.load()
+    except StartError as error:
+        pytest.skip(f"no cluster: {error.fix}")
+
+
+@pytest.fixture(scope="module")
+def pg(where: place.Place) -> Iterator[Playground]:
+    """A playground on the cluster."""
+    with Playground.open("knative") as playground:
+        deploy_all(playground)
+        yield playground

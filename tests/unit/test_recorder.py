@@ -1,0 +1,83 @@
+"""The recorder where pods are heard of later than Restate: their own word comes first, if it comes in time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from playground.recording import Event, Recording
+from playground.recording.recorder import Recorder
+
+STARTED = {"pod": "p", "attempt": 1, "invocation": "inv_1", "target": "S/h", "known": 1, "retries": 0, "id": "00"}
+
+
+class Admin:
+    """Restate's word on one invocation."""
+
+    def __init__(self, status: str, **more: Any) -> None:
+        self.row = {"id": "inv_1", "target": "S/h", "status": status, **more}
+
+    async def unfinished(self) -> list[dict[str, Any]]:
+        return [self.row] if self.row["status"] != "completed" else []
+
+    async def invocations(self, ids: list[str]) -> list[dict[str, Any]]:
+        return [self.row] if "inv_1" in ids else []
+
+
+def run(admin: Admin, lag: float, *said: Event) -> tuple[list[str], float]:
+    """What is recorded as its status at once, and how long catching up took."""
+
+    async def looking() -> tuple[list[str], float]:
+        recording = Recording([Event.now("invocation.sent", invocation="inv_1", target="S/h"), *said])
+        recorder = Recorder(recording, admin, lag=lag)  # type: ignore[arg-type]
+        await recorder.look()
+        told = [event.data["status"] for event in recording.events if event.kind == "invocation.status"]
+        began = time.monotonic()
+        await recorder.caught_up("inv_1")
+        took = time.monotonic() - began
+        recorder.close()
+        return told, took
+
+    return asyncio.run(looking())
+
+
+def attempt(end: str) -> list[Event]:
+    whose = {"pod": "p", "attempt": 1}
+    return [
+        Event.now("attempt.started", **STARTED),
+        Event.now(end, entries=[], signals=[17], **whose),
+        Event.now("attempt.closed", **whose),
+    ]
+
+
+@pytest.mark.parametrize("status", ["suspended", "completed"])
+def test_restates_word_is_held_back_until_the_pods_have_had_time(status: str) -> None:
+    assert run(Admin(status), 0.0)[0] == [status]
+    told, took = run(Admin(status), 0.3)
+    assert told == []
+    assert took >= 0.3
+
+
+def test_once_the_pod_has_said_so_nothing_is_held_back() -> None:
+    assert run(Admin("suspended"), 5.0, *attempt("attempt.suspended"))[0] == ["suspended"]
+    told, took = run(Admin("completed"), 5.0, *attempt("attempt.ended"))
+    assert told in ([], ["completed"])
+    assert took < 1
+
+
+def test_what_only_restate_can_know_is_told_at_once() -> None:
+    assert run(Admin("backing-off"), 5.0)[0] == ["backing-off"]
+    assert run(Admin("completed", completion_failure="killed"), 0.1)[0] == ["completed"]
+
+
+def test_one_that_was_killed_ends_without_a_word() -> None:
+    whose = {"pod": "p", "attempt": 1}
+    said = [
+        Event.now("attempt.started", **STARTED),
+        Event.now("attempt.closed", **whose),
+        Event.now("invocation.result", invocation="inv_1", failure=[409, "killed"]),
+    ]
+    assert run(Admin("completed"), 5.0, *said)[1] < 1
