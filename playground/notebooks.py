@@ -32,7 +32,7 @@ _SANITISE = ROOT / "tests" / "nbval.cfg"
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _UNCOMPARED = (_WIDGET_VIEW, "image/png", "image/jpeg")
 _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,[\w+/=]+")
-_CLUSTER = 'Playground.open(backend="knative")'
+_CLUSTER = 'Playground.open(backend="knative"'
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 

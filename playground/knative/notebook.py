@@ -1,23 +1,27 @@
 """For notebooks that look behind the playground: what it has applied to the cluster, and a way in of their own.
 
-    from playground.knative.notebook import kubernetes, manifest
+from playground.knative.notebook import apply, kubernetes, manifest
 
-    manifest(pg, "signup")                    # the Knative Service behind %%service signup, as YAML
-    pods = kubernetes(pg).get("pods")         # kr8s, in the playground's namespace
+manifest(pg, "signup")                    # the Knative Service behind %%service signup, as YAML
+kubernetes(pg).get("pods")                # kr8s, in the playground's namespace
+apply(pg, {"kind": "Broker", ...})        # what `kubectl apply` does, and a wait until it is ready
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import re
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from playground.errors import StartError
-from playground.knative.api import Object
+from playground.errors import ClusterError, StartError
+from playground.knative.api import Kubernetes, Object
 from playground.knative.backend import KnativeBackend
+from playground.knative.connection import Connection, Resource
 from playground.knative.revision import RUN
 
 if TYPE_CHECKING:
@@ -25,18 +29,27 @@ if TYPE_CHECKING:
 
     from playground.session import Playground
 
+MANAGER = "durable-playground-notebook"
+"""Owner of the fields that a notebook applies; those of the playground stay its own."""
+READY_TIMEOUT = 90.0
 
-class Manifest(dict[str, object]):
+
+class Manifest(dict[str, Any]):
     """An object as it is applied: a dict, shown as YAML.
 
     What is different on every cluster is shown as NAMESPACE and IMAGE, and the label of one opening of a
     playground is not shown. The dict itself has it all.
+
+    Attributes:
+        namespace: the one that is shown as NAMESPACE.
     """
 
-    namespace: str = ""
+    def __init__(self, thing: Mapping[str, Any], namespace: str) -> None:
+        super().__init__(copy.deepcopy(dict(thing)))
+        self.namespace = namespace
 
     def __repr__(self) -> str:
-        text = yaml.safe_dump(_without(copy.deepcopy(dict(self)), RUN), sort_keys=False, width=120)
+        text = yaml.safe_dump(_without(dict(self), RUN), sort_keys=False, width=120)
         text = re.sub(rf"\.{re.escape(self.namespace)}\.svc\b", ".NAMESPACE.svc", text)
         return re.sub(r"\bimage: \S+", "image: IMAGE", text).rstrip()
 
@@ -52,9 +65,7 @@ def manifest(pg: Playground, service: str) -> Manifest:
         KeyError: there is no such service.
     """
     backend = _backend(pg)
-    shown = Manifest({"apiVersion": "serving.knative.dev/v1", **copy.deepcopy(backend.applied(service))})
-    shown.namespace = backend.place.namespace
-    return shown
+    return Manifest({"apiVersion": "serving.knative.dev/v1", **backend.applied(service)}, backend.place.namespace)
 
 
 def kubernetes(pg: Playground) -> kr8s.Api:
@@ -68,7 +79,77 @@ def kubernetes(pg: Playground) -> kr8s.Api:
     place = _backend(pg).place
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it warns of every Kubernetes newer than itself
-        return kr8s.api(kubeconfig=str(place.kubeconfig), context=place.context, namespace=place.namespace)
+        api = kr8s.api(kubeconfig=str(place.kubeconfig), context=place.context)
+    api.namespace = place.namespace
+    return api
+
+
+class Applied(dict[str, Any]):
+    """An object as the cluster has it, shown as one line."""
+
+    def __repr__(self) -> str:
+        return f"{self['kind']} {self['metadata']['name']} is ready"
+
+
+def apply(pg: Playground, thing: Mapping[str, Any], *, patience: float = READY_TIMEOUT) -> Applied:
+    """Make an object in the playground's namespace, or change the fields that are given, and wait until it is ready.
+
+    Args:
+        thing: the object, or the part of it that is to be as given.
+        patience: seconds.
+
+    Returns:
+        The object as the cluster has it now.
+
+    Raises:
+        ClusterError: Kubernetes does not take it, or it does not get ready.
+    """
+    backend = _backend(pg)
+    wanted = copy.deepcopy(dict(thing))
+    labels = wanted["metadata"].setdefault("labels", {})
+    labels |= backend._marks  # so that the playground takes it away with its own
+    there = pg._engine.run(_apply(backend._cluster, wanted, patience))
+    return Applied(there)
+
+
+async def _apply(connection: Connection, wanted: Object, patience: float) -> Object:
+    kind, name = wanted["kind"], wanted["metadata"]["name"]
+    served = await Kubernetes(connection._api, connection.place.context).resources(wanted["apiVersion"])
+    plurals = [each.plural for each in served if each.kind == kind]
+    if not plurals:
+        raise ClusterError(
+            f"The cluster of context {connection.place.context} has no {kind}.",
+            f"It does not serve {wanted['apiVersion']}, or nothing of that kind in it.",
+            "python -m playground cluster create    (or adopt a cluster that has it)",
+        )
+    resource = Resource(wanted["apiVersion"], plurals[0])
+    there = await connection.apply(resource, wanted, manager=MANAGER)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    while why := _unready(there):
+        if loop.time() > deadline:
+            raise ClusterError(
+                f"{kind} {name} did not get ready within {patience:.0f} s.",
+                f"{why}.",
+                f"kubectl --namespace {connection.place.namespace} describe {resource.plural} {name}",
+            )
+        await asyncio.sleep(0.2)
+        there = await connection.get(resource, name) or there
+    return there
+
+
+def _unready(thing: Object) -> str:
+    """What an object still lacks; nothing for a kind that Knative does not look after."""
+    if ".knative.dev/" not in thing["apiVersion"]:
+        return ""
+    status = thing.get("status", {})
+    if status.get("observedGeneration") != thing["metadata"].get("generation"):
+        return "Knative has not looked at it"
+    states = {each["type"]: each for each in status.get("conditions", [])}
+    ready = states.get("Ready", {})
+    if ready.get("status") == "True":
+        return ""
+    return f"It says: {ready.get('reason', 'nothing')}: {ready.get('message', '')}".rstrip(": .")
 
 
 def _backend(pg: Playground) -> KnativeBackend:
@@ -81,7 +162,7 @@ def _backend(pg: Playground) -> KnativeBackend:
     return pg._backend
 
 
-def _without(value: object, name: str) -> object:
+def _without(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return {key: _without(each, name) for key, each in value.items() if key != name}
     return [_without(each, name) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,69 @@
+"""What a playground in a cluster survives, leaves behind, and leaves alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from playground import Playground
+from playground.knative.connection import CONFIG_MAPS, KSERVICES, PODS, REVISIONS, Connection
+from playground.knative.place import Place
+from playground.knative.revision import RUN
+from tests.contract import SHOP, SIGNUP, eventually
+
+pytestmark = pytest.mark.cluster
+T = TypeVar("T")
+
+
+def ask(where: Place, what: Callable[[Connection], Awaitable[T]]) -> T:
+    """Ask the cluster something, by a connection of its own."""
+
+    async def run() -> T:
+        connection = await Connection.connect(where)
+        try:
+            return await what(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def test_nothing_is_left_and_what_is_somebody_elses_is_left_alone(where: Place) -> None:
+    theirs = {"kind": "ConfigMap", "metadata": {"name": "somebody-elses", "labels": {"app": "signup"}}, "data": {}}
+    ask(where, lambda cluster: cluster.apply(CONFIG_MAPS, theirs))
+    with Playground.open("knative") as pg:
+        pg.deploy(name="signup", source=SIGNUP)
+        assert ask(where, lambda cluster: cluster.listed(KSERVICES, RUN))[0]
+    for resource in (KSERVICES, CONFIG_MAPS, REVISIONS):
+        eventually(lambda resource=resource: not ask(where, lambda cluster: cluster.listed(resource, RUN))[0])  # type: ignore[misc]
+    assert ask(where, lambda cluster: cluster.get(CONFIG_MAPS, "somebody-elses")) is not None
+    ask(where, lambda cluster: cluster.delete(CONFIG_MAPS, "somebody-elses"))
+
+
+def test_a_playground_begins_with_nothing_of_the_one_before(where: Place) -> None:
+    with Playground.open("knative") as before:
+        before.deploy(name="signup", source=SIGNUP)
+        before.deploy(name="shop", source=SHOP)
+        before.send("Signup/signup", {"username": "ada"}).wait_for(status="suspended")
+        before.call("Shop/buy", "ada")
+        assert before.ledger.count() == 1
+    with Playground.open("knative") as after:
+        service = after.deploy(name="signup", source=SIGNUP)
+        assert service.revision == "signup-00001"
+        assert after.invocations == []
+        assert after.state("User", "ada") == {}
+        assert after.ledger.count() == 0
+
+
+def test_a_ledger_that_is_killed_comes_back_with_what_it_knew(pg: Playground, where: Place) -> None:
+    pg.deploy(name="shop", source=SHOP)
+    pg.call("Shop/buy", "ada")
+    run = pg._backend._run  # type: ignore[attr-defined]
+    selector = f"{RUN}={run},app.kubernetes.io/name=ledger"
+    (ledger,) = ask(where, lambda cluster: cluster.listed(PODS, selector))[0]
+    ask(where, lambda cluster: cluster.delete(PODS, ledger["metadata"]["name"], grace=0))
+    pg.call("Shop/buy", "eve", timeout=60)
+    assert [entry.body for entry in pg.ledger.entries("payment")] == ['{"who":"ada"}', '{"who":"eve"}']
