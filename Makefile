@@ -45,9 +45,9 @@ server: $(STAMP)
 python: $(STAMP)
 	$(PY) -m pytest -m "not browser and not cluster and not lessons" $(ARGS)
 
-# Each notebook with all answers to its exercises, wrong ones first. They mostly wait: three at a time.
+# Each notebook with all answers to its exercises, wrong ones first. They mostly wait: four at a time.
 lessons: $(STAMP)
-	$(PY) -m pytest -m lessons --numprocesses=3 --dist=loadgroup tests/lessons $(ARGS)
+	$(PY) -m pytest -m lessons --numprocesses=4 --dist=loadgroup tests/lessons $(ARGS)
 
 # A process of its own: Playwright keeps an event loop running in the thread the tests are in.
 browser: $(STAMP)

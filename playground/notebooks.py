@@ -184,7 +184,9 @@ def check(paths: Sequence[Path]) -> int:
     argv = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}"]
     if _SANITISE.exists():
         argv.append(f"--nbval-sanitize-with={_SANITISE}")
-    if len(paths) > 1:  # lessons mostly wait: two at a time take little more than half as long
+    on_a_cluster = os.environ.get("PLAYGROUND_BACKEND") == "knative" or any(map(needs_cluster, paths))
+    if len(paths) > 1 and not on_a_cluster:  # a namespace has room for one playground
+        # Lessons mostly wait: two at a time take little more than half as long.
         argv += ["--numprocesses=2", "--dist=loadscope"]
     with tempfile.TemporaryDirectory() as home:
         return subprocess.run([*argv, *map(str, paths)], cwd=ROOT, env=_environment(home)).returncode
