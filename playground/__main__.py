@@ -41,8 +41,9 @@ def doctor(
 ) -> None:
     """Look at this machine; say what is missing and the line that helps. Status 1 if something is."""
     from playground.doctor import run_checks, table
+    from playground.opening import asked_for
 
-    checks = run_checks(cluster=with_cluster or os.environ.get("PLAYGROUND_BACKEND") == "knative")
+    checks = run_checks(cluster=with_cluster or asked_for() == "knative")
     Console(highlight=False).print(table(checks))
     failed = [check.name for check in checks if check.ok is False]
     out.print(f"\n{'These need a fix: ' + ', '.join(failed) if failed else 'Nothing stands in the way of a lesson.'}")

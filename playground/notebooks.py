@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from playground.errors import PlaygroundError
-from playground.knative import place
+from playground.opening import asked_for
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -68,7 +68,7 @@ def find(names: Sequence[str] = (), folder: Path = FOLDER) -> list[Path]:
         raise NotebookError("There are no notebooks.", f"{folder} has none.", "git checkout notebooks")
     if names:
         return sorted(set(found))
-    return known if os.environ.get("PLAYGROUND_BACKEND") == "knative" else [p for p in known if not needs_cluster(p)]
+    return known if asked_for() == "knative" else [p for p in known if not needs_cluster(p)]
 
 
 def needs_cluster(path: Path) -> bool:
@@ -184,7 +184,7 @@ def check(paths: Sequence[Path]) -> int:
     argv = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}"]
     if _SANITISE.exists():
         argv.append(f"--nbval-sanitize-with={_SANITISE}")
-    on_a_cluster = os.environ.get("PLAYGROUND_BACKEND") == "knative" or any(map(needs_cluster, paths))
+    on_a_cluster = asked_for() == "knative" or any(map(needs_cluster, paths))
     if len(paths) > 1 and not on_a_cluster:  # a namespace has room for one playground
         # Lessons mostly wait: two at a time take little more than half as long.
         argv += ["--numprocesses=2", "--dist=loadscope"]
@@ -194,12 +194,7 @@ def check(paths: Sequence[Path]) -> int:
 
 def _environment(home: str) -> dict[str, str]:
     """A learner's who has not begun: outputs must not depend on what somebody has answered here."""
-    cluster = place.path()
-    if cluster.is_file():  # where the cluster is, is no answer
-        there = Path(home) / cluster.parent.name / cluster.name
-        there.parent.mkdir(exist_ok=True)
-        there.write_bytes(cluster.read_bytes())
-    return {**os.environ, "XDG_DATA_HOME": home}
+    return {**os.environ, "PLAYGROUND_PROGRESS": str(Path(home) / "progress.json")}
 
 
 def _parse(text: str, path: Path) -> Any:

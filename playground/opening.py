@@ -14,6 +14,11 @@ DIRECTORY_PREFIX = "durable-playground-"
 """Data directories of playgrounds that were not given one."""
 
 
+def asked_for() -> str:
+    """The name of the backend that is used if a notebook names none: PLAYGROUND_BACKEND's, or "local"."""
+    return os.environ.get("PLAYGROUND_BACKEND") or "local"
+
+
 def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
     """The directory a playground keeps its data in: the one that was named, or a new one.
 

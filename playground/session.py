@@ -21,7 +21,7 @@ from playground.engine import Engine
 from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, StartError, WaitTimeout
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
 from playground.ledger.client import LedgerClient
-from playground.opening import data_directory, make_backend
+from playground.opening import asked_for, data_directory, make_backend
 from playground.recording import Event, Recording
 from playground.recording.recorder import Recorder
 from playground.restate.admin import Admin
@@ -97,7 +97,7 @@ class Playground:
         shell = _shell()
         if _current is not None and not _current._closed and shell is not None:
             _current.close()
-        chosen = backend or os.environ.get("PLAYGROUND_BACKEND") or "local"
+        chosen = backend or asked_for()
         # Forking is safe only from a process without threads of the system's frameworks; macOS has them.
         pods = pods or os.environ.get("PLAYGROUND_PODS") or ("fork" if sys.platform == "linux" else "spawn")
         settings = Settings(inactivity_timeout, retry_interval, idle_window, pods)

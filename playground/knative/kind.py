@@ -110,7 +110,7 @@ class Kind:
     @property
     def kubeconfig(self) -> Path:
         """The kubeconfig of this cluster, and of nothing else."""
-        return place.path().with_name("kubeconfig")
+        return place.kinds_kubeconfig()
 
     @property
     def context(self) -> str:

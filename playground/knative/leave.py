@@ -33,7 +33,7 @@ def leave(steps: Steps, *, forget: bool = False) -> bool:
         where: Place | None = place.load()
     except StartError:
         where = None
-    adopted = where is not None and where.kubeconfig != place.path().with_name("kubeconfig")
+    adopted = where is not None and not where.is_kinds
     if adopted and where is not None and not forget:
         try:
             run(_leave_adopted(steps, where))

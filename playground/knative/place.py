@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from playground.errors import StartError
+from playground.home import data_home
 from playground.knative.versions import POD_IMAGE
 
 
@@ -36,11 +37,20 @@ class Place:
     ledger_url: str | None = None
     image: str = POD_IMAGE
 
+    @property
+    def is_kinds(self) -> bool:
+        """Whether it is the cluster that `cluster create` makes, not an adopted one."""
+        return self.kubeconfig == kinds_kubeconfig()
+
 
 def path() -> Path:
-    """The file: `durable-playground/cluster.json` in XDG_DATA_HOME (by default ~/.local/share)."""
-    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(data) / "durable-playground" / "cluster.json"
+    """The file: `cluster.json` in the data home."""
+    return data_home() / "cluster.json"
+
+
+def kinds_kubeconfig() -> Path:
+    """The kubeconfig of the cluster that `cluster create` makes with kind, and of nothing else."""
+    return data_home() / "kubeconfig"
 
 
 def load() -> Place:

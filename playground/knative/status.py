@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playground.doctor import Check
 from playground.errors import ClusterError, PlaygroundError
-from playground.knative import adopt, manifests, place
+from playground.knative import adopt, manifests
 from playground.knative.api import Kubernetes, Object
 from playground.knative.kind import CommandFailed, Kind, find_engine
 from playground.knative.namespace import Furniture, workloads
@@ -17,10 +17,6 @@ COMPONENTS = {
     "Knative Eventing": ("knative-eventing", False),
 }
 """The namespaces of Knative's parts, and whether a playground does not run without them."""
-
-
-def _is_kind(where: Place) -> bool:
-    return where.kubeconfig == place.path().with_name("kubeconfig")
 
 
 def half_made() -> Check | None:
@@ -45,7 +41,7 @@ async def look(where: Place) -> list[Check]:
     try:
         kubernetes = await Kubernetes.connect(where.kubeconfig, where.context)
     except ClusterError as error:
-        if not _is_kind(where):
+        if not where.is_kinds:
             raise
         fix = "python -m playground cluster create    # starts the node if it is stopped, and loses nothing"
         raise ClusterError(error.what, error.why, fix) from error
@@ -120,7 +116,7 @@ def _access(where: Place) -> Check:
 
 def _kourier(where: Place) -> list[Check]:
     """Knative's own ingress is mapped on kind; no playground needs it, but a learner may want to."""
-    if not _is_kind(where):
+    if not where.is_kinds:
         return []
     try:
         port = Kind(find_engine()).ports().get(manifests.NODE_PORTS["kourier"])

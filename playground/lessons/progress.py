@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from playground.home import data_home
 from playground.views.text import table
 
 KEPT = ("correct", "not yet", "error")
@@ -21,10 +22,9 @@ _SHAPES = {"correct": "✔ correct", "not yet": "✗ not yet", "error": "! error
 
 
 def path() -> Path:
-    """The file: `durable-playground/progress.json` in XDG_DATA_HOME, or in ~/.local/share."""
-    return (
-        Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "durable-playground/progress.json"
-    )
+    """The file: PLAYGROUND_PROGRESS, or `progress.json` in the data home."""
+    named = os.environ.get("PLAYGROUND_PROGRESS")
+    return Path(named) if named else data_home() / "progress.json"
 
 
 def read() -> dict[str, str]:
@@ -46,9 +46,10 @@ def note(exercise: str, kind: str) -> None:
     target = path()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, delete=False) as file:
-            json.dump({**known, exercise: kind}, file, indent=1, sort_keys=True)
-        os.replace(file.name, target)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:  # goes, whatever fails
+            whole = Path(folder) / target.name
+            whole.write_text(json.dumps({**known, exercise: kind}, indent=1, sort_keys=True), "utf-8")
+            whole.replace(target)
     except OSError:
         pass  # a full disk or a home that is read-only: the lesson goes on
 
