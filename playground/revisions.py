@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from playground.errors import RequestError
@@ -40,15 +39,15 @@ class Revisions(list[RevisionInUse]):
         return text.revisions_table(rows)
 
 
-def in_use(timeline: Timeline, newest: Iterable[str]) -> Revisions:
+def in_use(timeline: Timeline) -> Revisions:
     """The revisions of a timeline, each with the unfinished invocations that are pinned to it."""
     pinned: dict[str, list[str]] = {}
     for trace in timeline.invocations.values():
         if not trace.done and trace.deployment:
             pinned.setdefault(trace.deployment, []).append(trace.id)
-    latest = set(newest)
+    newest = {each.service: each.name for each in timeline.revisions.values()}
     return Revisions(
-        RevisionInUse(each.name, each.service, each.name in latest, pinned.get(each.deployment, []))
+        RevisionInUse(each.name, each.service, newest[each.service] == each.name, pinned.get(each.deployment, []))
         for each in timeline.revisions.values()
     )
 

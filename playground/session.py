@@ -334,8 +334,7 @@ class Playground:
         self._check_open()
         self._engine.run(self._recorder.look())
         with self.recording.lock:
-            newest = [service.revision for service in self._deployer.services.values()]
-            return in_use(self.recording.timeline, newest)
+            return in_use(self.recording.timeline)
 
     def wait_for(self, *, pods: int, timeout: float = 30) -> Pods:
         """Wait until there are so many pods; returns them.

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from playground.lessons import pytested
 from playground.lessons.exercise import Exercise, WrongAnswer
 from playground.lessons.outcome import NotYet, Outcome
-from playground.lessons.write import Wrong, _same
+from playground.lessons.write import Wrong, same_source
 
 RIGHT = "as it should be"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -87,7 +87,7 @@ class Test(Exercise):
             told = f"Run the cell with @lesson.{self.name}.test, then check."
             return self._outcome("not attempted", self.question, told)
         tests = list(self._tests.values())
-        if len(tests) == 1 and _same(pytested.source(tests[0]), self.starter):
+        if len(tests) == 1 and same_source(pytested.source(tests[0]), self.starter):
             told = f"The test under @lesson.{self.name}.test is as it was. Change it, run its cell, then check."
             return self._outcome("not attempted", self.question, told)
         for test in tests:

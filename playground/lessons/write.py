@@ -93,7 +93,7 @@ class Write(Exercise):
             raise CannotCheck(
                 "No playground is open.", "Run this notebook's first cell, then the cells below it."
             ) from None
-        if _same(trial.source(), self.starter):
+        if same_source(trial.source(), self.starter):
             told = f"The cell with %%service {self.service} is as it was. Change it, run it, then check."
             return self._outcome("not attempted", self.question, told)
         try:
@@ -105,7 +105,7 @@ class Write(Exercise):
         return self._outcome("correct", *([f"Observed: {seen}"] if seen else []), self.because)
 
 
-def _same(one: str, other: str) -> bool:
+def same_source(one: str, other: str) -> bool:
     """Whether two sources differ in nothing but blank space at the ends of lines."""
     return [line.rstrip() for line in one.strip().splitlines()] == [
         line.rstrip() for line in other.strip().splitlines()

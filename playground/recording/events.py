@@ -9,6 +9,7 @@ Everything that is ever shown is folded from events like these, and only from th
 | pod.refused | pod | pod, reason, text, trace |
 | pod.ready | pod | pod |
 | pod.gone | backend | pod, how: stopped, killed, crashed or refused; exit |
+| pod.ended | pod's first process | pod, exit; in a container only, where the backend makes pod.gone of it |
 | pod.log | backend | pod, text |
 | attempt.started | tap | pod, attempt, invocation, target, known, retries, id |
 | entry.replayed, .executed | tap | pod, attempt, type, entry, name, target, key, value, size, … |
