@@ -111,12 +111,12 @@ class Trial(Seen):
             raise Broken(f"Restate does not accept what {invocation.target} does: {why}", message=why) from None
 
     def not_accepted(self, trace: Trace) -> str:
-        """Why Restate's server does not accept what a handler does, in its own words; empty if it does.
+        """Why Restate does not accept what a handler does, in its own words; empty if it does.
 
         A pod cannot know that: it has sent its result and is done. The server drops it, and tries again.
         """
-        rows = self.pg._engine.run(self.pg._admin.invocations([trace.id]))
-        return next((row.get("last_failure") or "" for row in rows if row["status"] != "completed"), "")
+        with self.recording.lock:
+            return trace.last_failure if trace.refused and not trace.done else ""
 
     def refuses(self, target: str, body: Any = NO_BODY, **options: Any) -> InvocationFailed | None:
         """Call a handler that should end with a terminal error; the error, or None if it returned."""

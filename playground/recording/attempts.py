@@ -70,7 +70,7 @@ def closed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, A
     """Its stream is closed."""
     if attempt.outcome == "running":
         attempt.outcome = "disconnected"
-    elif attempt.outcome == "completed":
+    elif attempt.outcome == "completed" and not attempt.trace.refused:
         timeline.set_status(attempt.trace, "completed", at)
     close(timeline, attempt, at, data.get("pod", ""), data.get("attempt", 0))
 

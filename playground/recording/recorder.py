@@ -50,6 +50,7 @@ class Recorder:
         self._told: dict[str, dict[str, Any]] = {}
         self._missed: dict[str, float] = {}
         self._ahead: dict[tuple[str, str], float] = {}
+        self._confirmed: set[str] = set()
         self._watched: Counter[tuple[str, str]] = Counter()
         self._stop_listening = recording.listen(self._wake)
         self._task = self._loop.create_task(self._run())
@@ -100,8 +101,10 @@ class Recorder:
         self._something_happened.clear()
 
     def _unfinished(self) -> list[str]:
+        """Invocations that are not done, or done by a pod's word only: Restate may refuse what a pod did."""
         with self._recording.lock:
-            return [trace.id for trace in self._recording.timeline.invocations.values() if not trace.done]
+            traces = self._recording.timeline.invocations.values()
+            return [t.id for t in traces if not (t.done and (t.settled or t.id in self._confirmed))]
 
     def _keys(self) -> list[tuple[str, str]]:
         return [watched for watched, watchers in self._watched.copy().items() if watchers > 0]
@@ -126,8 +129,20 @@ class Recorder:
         rows += await self._admin.invocations(gone)
         events = [event for row in rows if (event := self._changed(row, asked_at))]
         events += self._forgotten(set(gone) - {row["id"] for row in rows}, asked_at)
-        if events:
-            self._recording.append(*events)
+        confirmed = {event.data["invocation"] for event in events if self._confirms(event)}
+        self._confirmed |= confirmed  # which is no news: nothing is recorded
+        if news := [event for event in events if event.data["invocation"] not in confirmed]:
+            self._recording.append(*news)
+
+    def _confirms(self, event: Event) -> bool:
+        """Whether it only says of an invocation what its pod has said: that it is completed."""
+        return event.data["status"] == "completed" and self._status_of(event.data["invocation"])[0] == "completed"
+
+    def _status_of(self, invocation: str) -> tuple[str, float]:
+        """What is recorded as its status, and since when."""
+        with self._recording.lock:
+            trace = self._recording.timeline.invocations.get(invocation)
+            return (trace.status, trace.status_at) if trace else ("", 0.0)
 
     def _forgotten(self, unknown: set[str], asked_at: float) -> list[Event]:
         """Invocations that end before they began, or are purged, leave no row behind: they are just not there."""
@@ -145,9 +160,13 @@ class Recorder:
 
     def _contradicted(self, row: dict[str, Any], asked_at: float) -> bool:
         """Whether a pod said something else since: its suspension may be heard of after the pause it led to."""
-        with self._recording.lock:
-            trace = self._recording.timeline.invocations.get(row["id"])
-            return trace is not None and trace.status != row["status"] and asked_at - trace.status_at > SETTLED
+        status, since = self._status_of(row["id"])
+        return status not in ("", row["status"]) and asked_at - since > SETTLED
+
+    def _behind(self, row: dict[str, Any], asked_at: float) -> bool:
+        """Whether the server has not yet taken in that the pod has suspended: it calls it ready for a moment."""
+        status, since = self._status_of(row["id"])
+        return status == "suspended" and row["status"] in ("ready", "running") and asked_at - since <= SETTLED
 
     async def caught_up(self, invocation: str) -> None:
         """Wait until the pods have told the end of an invocation that has ended, as long as they may take."""
@@ -179,7 +198,7 @@ class Recorder:
         return False
 
     def _changed(self, row: dict[str, Any], asked_at: float) -> Event | None:
-        if self._lag and self._too_early(row):
+        if self._behind(row, asked_at) or (self._lag and self._too_early(row)):
             self._wake()
             return None
         data = {

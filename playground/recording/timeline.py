@@ -194,9 +194,13 @@ class Timeline:
         trace.last_failure = data.get("failure") or trace.last_failure
         trace.deployment = data.get("deployment") or trace.deployment
         self.touch("trace", trace.id)
-        if at < trace.status_at or trace.done:
+        status = data.get("status", trace.status)
+        # A pod that has sent its result is done. Restate may yet refuse what it did, and try again.
+        refused = trace.done and not trace.settled and status in ("backing-off", "paused")
+        if at < trace.status_at or (trace.done and not refused):
             return
-        trace.status, trace.status_at = data.get("status", trace.status), at
+        trace.refused = trace.refused or refused
+        trace.status, trace.status_at, trace.settled = status, at, status == "completed"
         if trace.done and data.get("completion_failure"):
             trace.failure = trace.failure or (0, data["completion_failure"])
 
@@ -204,7 +208,7 @@ class Timeline:
         trace = self.trace(data.get("invocation", ""))
         trace.value, failure = data.get("value", trace.value), data.get("failure")
         trace.failure = (failure[0], failure[1]) if failure else None
-        trace.status, trace.status_at = "completed", max(at, trace.status_at)
+        trace.status, trace.status_at, trace.settled = "completed", max(at, trace.status_at), True
         self.touch("trace", trace.id)
 
     def _awakeable(self, at: float, data: Mapping[str, Any]) -> None:

@@ -158,6 +158,8 @@ class Trace:
         last_failure: what Restate says of the latest failed attempt.
         clicked: when the client completed an awakeable, by signal number.
         deployment: Restate's name for what it is pinned to; empty before it is.
+        settled: whether Restate itself has said that it is completed, and not just a pod.
+        refused: whether Restate has refused an end that a pod told of; only Restate's own word counts from then on.
     """
 
     id: str
@@ -177,6 +179,8 @@ class Trace:
     rows: dict[RowKey, Entry] = field(default_factory=dict)
     clicked: dict[int, float] = field(default_factory=dict)
     deployment: str = ""
+    settled: bool = False
+    refused: bool = False
 
     @property
     def done(self) -> bool:
@@ -221,6 +225,7 @@ class Effect:
     at: float
     key: str = ""
     repeated: bool = False
+    settled: bool = False
     refused: bool = False
     body: str = ""
     pod: str = ""

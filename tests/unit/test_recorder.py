@@ -81,3 +81,53 @@ def test_one_that_was_killed_ends_without_a_word() -> None:
         Event.now("invocation.result", invocation="inv_1", failure=[409, "killed"]),
     ]
     assert run(Admin("completed"), 5.0, *said)[1] < 1
+
+
+def test_a_server_that_is_behind_a_suspension_is_asked_again() -> None:
+    assert run(Admin("ready"), 0.0, *attempt("attempt.suspended"))[0] == []
+    earlier = [Event(event.kind, event.at - 1, event.data) for event in attempt("attempt.suspended")]
+    assert run(Admin("ready"), 0.0, *earlier)[0] == ["ready"]
+
+
+def told(recording: Recording) -> tuple[str, bool, bool]:
+    """Its status, whether Restate has settled it, and whether it has refused an end."""
+    trace = recording.timeline.invocations["inv_1"]
+    return trace.status, trace.settled, trace.refused
+
+
+def test_an_end_that_only_a_pod_told_is_asked_for_until_restate_confirms_it() -> None:
+    async def looking() -> None:
+        recording = Recording(
+            [Event.now("invocation.sent", invocation="inv_1", target="S/h"), *attempt("attempt.ended")]
+        )
+        admin = Admin("backing-off", last_failure="RT0017")
+        recorder = Recorder(recording, admin, lag=0.0)  # type: ignore[arg-type]
+        assert told(recording) == ("completed", False, False)
+        await recorder.look()
+        assert told(recording) == ("backing-off", False, True)
+        again = [Event(event.kind, event.at, {**event.data, "attempt": 2}) for event in attempt("attempt.ended")]
+        recording.append(*again)
+        assert told(recording) == ("running", False, True)  # what the pod says it has said before
+        admin.row["status"] = "completed"
+        await recorder.look()
+        assert told(recording) == ("completed", True, True)
+        recorder.close()
+
+    asyncio.run(looking())
+
+
+def test_a_confirmed_end_is_neither_recorded_nor_asked_for_again() -> None:
+    async def looking() -> None:
+        recording = Recording(
+            [Event.now("invocation.sent", invocation="inv_1", target="S/h"), *attempt("attempt.ended")]
+        )
+        admin = Admin("completed")
+        recorder = Recorder(recording, admin, lag=0.0)  # type: ignore[arg-type]
+        events = len(recording.events)
+        await recorder.look()
+        admin.row["status"] = "backing-off"
+        await recorder.look()
+        assert len(recording.events) == events
+        recorder.close()
+
+    asyncio.run(looking())
