@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from playground.errors import ClusterError, StartError
@@ -17,23 +18,8 @@ from playground.knative.api import Kubernetes, Object
 from playground.knative.namespace import CLASS, Furniture, is_ours
 from playground.knative.place import Place
 from playground.knative.progress import Steps
+from playground.knative.rights import FURNISHING, NEEDED, missing
 from playground.knative.versions import KNOWN_KNATIVE
-
-NEEDED = (
-    ("create", "", "services"),
-    ("create", "", "configmaps"),
-    ("create", "", "persistentvolumeclaims"),
-    ("delete", "", "pods"),
-    ("watch", "", "pods"),
-    ("get", "", "pods/log"),
-    ("create", "", "pods/portforward"),
-    ("create", "apps", "deployments"),
-    ("create", "apps", "statefulsets"),
-    ("create", "serving.knative.dev", "services"),
-    ("watch", "serving.knative.dev", "revisions"),
-)
-"""What a playground must be allowed to do in its namespace: verb, group, resource."""
-
 
 UNKNOWN = "of an unknown version"
 
@@ -69,13 +55,7 @@ async def adopt(
         ClusterError: the cluster cannot be reached, lacks something, or does not let us.
     """
     check_name(name)
-    with steps.step(f"cluster of context {context}") as step:
-        kubernetes = await Kubernetes.connect(kubeconfig, context)
-        step.done = await kubernetes.version()
-    with steps.step("Knative Serving") as step:
-        step.done = await knative_version(kubernetes)
-        if warning := warning_of_version(step.done):
-            step.tell(warning)
+    kubernetes = await find(steps, kubeconfig, context)
     with steps.step(f"namespace {name}") as step:
         step.done = await prepare(kubernetes, name, force=force)
     furniture = await settle(kubernetes, name, choices)
@@ -85,6 +65,22 @@ async def adopt(
     with steps.step("Restate and the ledger") as step:
         await namespace.furnish(kubernetes, name, furniture, now=step.now, tell=step.tell)
     return adopted
+
+
+async def find(steps: Steps, kubeconfig: Path, context: str) -> Kubernetes:
+    """Connect to a cluster, and see that it has a Knative Serving we know.
+
+    Raises:
+        ClusterError: nobody answers, or it has none.
+    """
+    with steps.step(f"cluster of context {context}") as step:
+        kubernetes = await Kubernetes.connect(kubeconfig, context)
+        step.done = await kubernetes.version()
+    with steps.step("Knative Serving") as step:
+        step.done = await knative_version(kubernetes)
+        if warning := warning_of_version(step.done):
+            step.tell(warning)
+    return kubernetes
 
 
 async def settle(kubernetes: Kubernetes, name: str, choices: Choices) -> Furniture:
@@ -169,12 +165,11 @@ async def prepare(kubernetes: Kubernetes, name: str, *, force: bool) -> str:
         found = "is there" if CLASS not in there["metadata"]["labels"] else "is there, made for a class"
     else:
         found = "is there, and stays when the playground goes"
-    missing = [needed for needed in NEEDED if not await kubernetes.may(*needed, name)]
-    if missing:
-        listed = ", ".join(f"{verb} {resource}" for verb, _, resource in missing)
+    lacking = await missing(partial(kubernetes.may, name), [*NEEDED, *FURNISHING])
+    if lacking:
         raise ClusterError(
             f"You lack rights in namespace {name}.",
-            f"You may not: {listed}.",
+            f"You may not: {', '.join(lacking)}.",
             f"kubectl create rolebinding playground --clusterrole edit --user NAME --namespace {name}    "
             "# by who runs the cluster; for a class: python -m playground cluster adopt --learners N",
         )

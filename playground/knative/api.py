@@ -83,7 +83,7 @@ class Kubernetes:
     """A connection to one cluster, by one context of one kubeconfig."""
 
     def __init__(self, api: Api, context: str) -> None:
-        self._api, self.context = api, context
+        self.api, self.context = api, context
         self._resources: dict[str, list[Resource]] = {}
 
     @classmethod
@@ -128,23 +128,23 @@ class Kubernetes:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._api._session is not None:
-            await self._api._session.aclose()
+        if self.api._session is not None:
+            await self.api._session.aclose()
 
     @property
     def server(self) -> str:
         """The URL of the API server."""
-        return str(self._api.auth.server)
+        return str(self.api.auth.server)
 
     @property
     def certificate_authority(self) -> bytes | None:
         """The certificate that the API server is known by, in PEM; None if the system's are enough."""
-        file = self._api.auth.server_ca_file
+        file = self.api.auth.server_ca_file
         return Path(str(file)).read_bytes() if file else None
 
     async def version(self) -> str:
         """The version of Kubernetes, e.g. "v1.36.1"."""
-        return str((await self._api.version())["gitVersion"])
+        return str((await self.api.version())["gitVersion"])
 
     async def resources(self, api_version: str) -> list[Resource]:
         """The kinds that the server has in one API version; none if it does not have that."""
@@ -192,7 +192,7 @@ class Kubernetes:
                     )
                     if answer.status_code < 300:
                         return cast(Object, answer.json())
-                    why = _message(answer)
+                    why = said(answer)
                     if not _passes(answer.status_code, why):
                         raise _refused(answer.status_code, why, f"apply {wanted['kind']} {name}", namespace)
                 else:
@@ -225,7 +225,7 @@ class Kubernetes:
         if answer.status_code == 404:
             return None
         if answer.status_code >= 300:
-            raise _refused(answer.status_code, _message(answer), f"read {kind} {name}", namespace)
+            raise _refused(answer.status_code, said(answer), f"read {kind} {name}", namespace)
         return cast(Object, answer.json())
 
     async def find(
@@ -255,7 +255,7 @@ class Kubernetes:
         if answer.status_code == 404:
             return []
         if answer.status_code >= 300:
-            raise _refused(answer.status_code, _message(answer), f"list {resource.plural}", namespace)
+            raise _refused(answer.status_code, said(answer), f"list {resource.plural}", namespace)
         told: dict[str, Any] = answer.json()
         return [{"apiVersion": resource.api_version, "kind": resource.kind, **one} for one in told["items"]]
 
@@ -278,7 +278,7 @@ class Kubernetes:
         )
         if answer.status_code >= 300 and answer.status_code != 404:
             what = f"delete {doomed['kind']} {meta['name']}"
-            raise _refused(answer.status_code, _message(answer), what, meta.get("namespace"))
+            raise _refused(answer.status_code, said(answer), what, meta.get("namespace"))
         return answer.status_code != 404
 
     async def logs(self, pod: str, namespace: str, container: str, *, previous: bool, lines: int = 5) -> list[str]:
@@ -292,9 +292,15 @@ class Kubernetes:
         )
         return answer.text.splitlines() if answer.status_code == 200 else []
 
-    async def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+    async def may(self, namespace: str, verb: str, group: str, resource: str, subresource: str = "") -> bool:
         """Whether we may do something in a namespace."""
-        attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        attributes = {
+            "namespace": namespace,
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "subresource": subresource,
+        }
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -311,7 +317,7 @@ class Kubernetes:
         """
         answer = await self._call("POST", version=api_version, namespace=namespace, url=url, content=json.dumps(body))
         if answer.status_code >= 300:
-            raise _refused(answer.status_code, _message(answer), f"ask for {url}", namespace)
+            raise _refused(answer.status_code, said(answer), f"ask for {url}", namespace)
         return cast(Object, answer.json())
 
     async def _resource(self, api_version: str, kind: str) -> Resource | None:
@@ -322,7 +328,7 @@ class Kubernetes:
         return None
 
     async def _call(self, method: str, **request: Any) -> httpx.Response:
-        async with self._api.call_api(method, raise_for_status=False, **request) as answer:
+        async with self.api.call_api(method, raise_for_status=False, **request) as answer:
             return answer
 
 
@@ -340,7 +346,11 @@ def _exempt_from_proxy(server: str) -> None:
                 os.environ[name] = ",".join([*exempt, host])
 
 
-def _message(answer: httpx.Response) -> str:
+def said(answer: httpx.Response) -> str:
+    """Kubernetes' own words in an answer that is an error, or what is there instead.
+
+    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
+    """
     try:
         return str(answer.json()["message"]).rstrip(".")
     except (ValueError, KeyError, TypeError):

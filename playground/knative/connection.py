@@ -20,7 +20,7 @@ import kr8s
 from kr8s.asyncio.objects import Pod as PodObject
 
 from playground.errors import ClusterError
-from playground.knative.api import FIELD_MANAGER, Kubernetes, Object
+from playground.knative.api import FIELD_MANAGER, Kubernetes, Object, said
 from playground.knative.place import Place
 
 ANSWER_TIMEOUT = 15.0
@@ -35,6 +35,11 @@ class Resource(NamedTuple):
     version: str
     plural: str
 
+    @property
+    def group(self) -> str:
+        """Its API group; empty for the core's."""
+        return self.version.rpartition("/")[0]
+
 
 KSERVICES = Resource("serving.knative.dev/v1", "services")
 REVISIONS = Resource("serving.knative.dev/v1", "revisions")
@@ -44,7 +49,6 @@ SERVICES = Resource("v1", "services")
 CLAIMS = Resource("v1", "persistentvolumeclaims")
 STATEFUL_SETS = Resource("apps/v1", "statefulsets")
 DEPLOYMENTS = Resource("apps/v1", "deployments")
-REVIEWS = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews")
 
 
 class ApiError(ClusterError):
@@ -76,8 +80,8 @@ _UNREADABLE = (ValueError, KeyError)
 class Connection:
     """A cluster's API, in one namespace. Lives on the engine's loop; `connect` makes one."""
 
-    def __init__(self, api: Any, place: Place) -> None:
-        self._api, self.place = api, place
+    def __init__(self, kubernetes: Kubernetes, place: Place) -> None:
+        self.kubernetes, self.place = kubernetes, place
 
     @classmethod
     async def connect(cls, place: Place) -> Connection:
@@ -86,15 +90,12 @@ class Connection:
         Raises:
             ClusterError: the kubeconfig has no such context, or the cluster does not answer.
         """
-        kubernetes = await Kubernetes.connect(place.kubeconfig, place.context)
-        return cls(kubernetes._api, place)
+        return cls(await Kubernetes.connect(place.kubeconfig, place.context), place)
 
     async def close(self) -> None:
         """Close all connections; streams end."""
-        session = self._api._session
-        if session is not None:
-            await session.aclose()
-            await asyncio.sleep(CLOSING)
+        await self.kubernetes.close()
+        await asyncio.sleep(CLOSING)
 
     async def get(self, resource: Resource, name: str) -> Object | None:
         """An object; None if there is none of that name."""
@@ -162,18 +163,10 @@ class Connection:
             raise
         return any(each["name"] == resource.plural for each in told["resources"])
 
-    async def may(self, verb: str, resource: Resource, subresource: str = "") -> bool:
+    async def may(self, verb: str, group: str, resource: str, subresource: str = "") -> bool:
         """Whether we are allowed to do something in the namespace."""
-        attributes = {
-            "namespace": self.place.namespace,
-            "verb": verb,
-            "group": resource.version.rpartition("/")[0],
-            "resource": resource.plural,
-            "subresource": subresource,
-        }
-        review = {"kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
-        told = await self._ask("POST", REVIEWS, content=json.dumps({"apiVersion": REVIEWS.version, **review}), of="")
-        return bool(told.get("status", {}).get("allowed"))
+        with _explained(self.place, *_UNREADABLE):
+            return await self.kubernetes.may(self.place.namespace, verb, group, resource, subresource)
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -185,7 +178,7 @@ class Connection:
             path: below the resource, e.g. "NAME/log"; empty for the resource itself.
             silence: seconds without a byte after which the connection counts as dead.
         """
-        opening = self._api.call_api(
+        opening = self.kubernetes.api.call_api(
             "GET",
             version=resource.version,
             namespace=self.place.namespace,
@@ -204,7 +197,7 @@ class Connection:
     async def tunnel(self, pod: str, port: int) -> AsyncGenerator[httpx_ws.AsyncWebSocketSession]:
         """A websocket to a pod's port: what `kubectl port-forward` uses."""
         with _explained(self.place):
-            async with self._api.open_websocket(
+            async with self.kubernetes.api.open_websocket(
                 version=PODS.version,
                 namespace=self.place.namespace,
                 url=f"{PODS.plural}/{quote(pod, safe='')}/portforward",
@@ -216,14 +209,14 @@ class Connection:
         """Run a command in a container, and wait until it has ended, however it ends."""
         with _explained(self.place):
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                await PodObject(pod, api=self._api).exec(command, container=container, check=False)
+                await PodObject(pod, api=self.kubernetes.api).exec(command, container=container, check=False)
 
     async def _ask(
         self, method: str, resource: Resource, name: str = "", *, of: str | None = None, **options: Any
     ) -> Object:
         """Ask once. `of`: another namespace than the place's; empty for what is in none."""
         with _explained(self.place, *_UNREADABLE):
-            async with self._api.call_api(
+            async with self.kubernetes.api.call_api(
                 method,
                 version=resource.version,
                 namespace=self.place.namespace if of is None else of,
@@ -254,7 +247,7 @@ def _explain(error: Exception, place: Place) -> ApiError:
     status_command = "python -m playground cluster status"
     if isinstance(error, kr8s.ServerError) and error.response is not None:
         status = error.response.status_code
-        why = f"The API server says: {_said(error.response)} ({status})."
+        why = f"The API server says: {said(error.response)} ({status})."
         if status == 401:
             return ApiError(status, why, f"Log in to the cluster again: context {place.context} in {place.kubeconfig}")
         if status == 403:
@@ -271,11 +264,3 @@ def _explain(error: Exception, place: Place) -> ApiError:
         why = f"Nobody answers for context {place.context}: the cluster is stopped or gone."
         return ApiError(0, why, f"{status_command}    (after a restart of the machine: start its containers first)")
     return ApiError(0, f"The connection to the cluster broke: {type(error).__name__}: {error}", status_command)
-
-
-def _said(answer: httpx.Response) -> str:
-    """Kubernetes' own words in an error (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/)."""
-    try:
-        return str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError, httpx.StreamError):
-        return answer.reason_phrase

@@ -19,7 +19,7 @@ import yaml
 
 from playground.errors import ClusterError
 from playground.knative import manifests, namespace
-from playground.knative.adopt import Choices, check_name, knative_version, settle, warning_of_version
+from playground.knative.adopt import Choices, check_name, find, settle
 from playground.knative.api import PART_OF, Kubernetes, Object
 from playground.knative.namespace import CLASS, foreign, is_ours
 from playground.knative.progress import Step, Steps
@@ -116,13 +116,7 @@ async def prepare(
         ClusterError: some cannot be prepared; the others are.
     """
     wanted = names(prefix, count)
-    with steps.step(f"cluster of context {context}") as step:
-        kubernetes = await Kubernetes.connect(kubeconfig, context)
-        step.done = await kubernetes.version()
-    with steps.step("Knative Serving") as step:
-        step.done = await knative_version(kubernetes)
-        if warning := warning_of_version(step.done):
-            step.tell(warning)
+    kubernetes = await find(steps, kubeconfig, context)
     with steps.step(f"class {prefix}") as step:
         ready = await _prepare_all(kubernetes, prefix, wanted, choices, directory, days, step)
         step.done = f"{count} namespaces"

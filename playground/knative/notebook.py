@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from playground.errors import ClusterError, StartError
-from playground.knative.api import Kubernetes, Object
+from playground.knative.api import Object
 from playground.knative.backend import KnativeBackend
 from playground.knative.connection import Connection, Resource
 from playground.knative.revision import RUN
@@ -114,7 +114,7 @@ def apply(pg: Playground, thing: Mapping[str, Any], *, patience: float = READY_T
 
 async def _apply(connection: Connection, wanted: Object, patience: float) -> Object:
     kind, name = wanted["kind"], wanted["metadata"]["name"]
-    served = await Kubernetes(connection._api, connection.place.context).resources(wanted["apiVersion"])
+    served = await connection.kubernetes.resources(wanted["apiVersion"])
     plurals = [each.plural for each in served if each.kind == kind]
     if not plurals:
         raise ClusterError(

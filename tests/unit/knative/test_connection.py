@@ -90,7 +90,7 @@ def test_a_cluster_that_is_gone(tmp_path: Path) -> None:
     async def run() -> None:
         async with stand_in(tmp_path) as (_server, connection):
             place = connection.place
-        gone = Connection(connection._api, place)
+        gone = Connection(connection.kubernetes, place)
         with pytest.raises(ApiError, match="stopped or gone"):
             await gone.get(PODS, "x")
         await gone.close()
@@ -168,7 +168,7 @@ def test_a_cluster_that_goes_in_the_middle_of_a_lesson_is_told_with_its_cause(
 
     async def run() -> None:
         backend = KnativeBackend(tmp_path, remove=False, settings=Settings(), record=lambda *events: None)
-        connection = Connection(None, place)
+        connection = Connection(None, place)  # type: ignore[arg-type]
         backend._connection = connection
         backend._watch = Watch(connection, PODS, "a=b", lambda what, pod: None)
         backend._watch.trouble = ApiError(0, "Nobody answers: the cluster is stopped or gone.", "cluster status")

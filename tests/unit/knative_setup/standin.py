@@ -91,7 +91,8 @@ class Cluster:
         version, rest = (parts[1], parts[2:]) if parts[0] == "api" else ("/".join(parts[1:3]), parts[3:])
         if rest == ["selfsubjectaccessreviews"]:
             attributes = body["spec"]["resourceAttributes"]
-            return 201, {"status": {"allowed": attributes["resource"] not in self.forbidden}}
+            asked_for = "/".join(filter(None, (attributes["resource"], attributes["subresource"])))
+            return 201, {"status": {"allowed": asked_for not in self.forbidden}}
         if version not in self.kinds:
             return 404, {"message": "the server could not find the requested resource"}
         if not rest:
