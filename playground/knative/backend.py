@@ -75,7 +75,8 @@ class KnativeBackend:
         self.settings = replace(
             settings,
             idle_window=max(settings.idle_window, manifest.MIN_WINDOW),
-            inactivity_timeout=max(settings.inactivity_timeout, MIN_INACTIVITY),
+            # 0 asks for a suspension at every wait, however long the pod takes to start.
+            inactivity_timeout=settings.inactivity_timeout and max(settings.inactivity_timeout, MIN_INACTIVITY),
         )
         self._directory = directory if remove else None
         self._record, self._place = record, place

@@ -47,8 +47,8 @@ SERVICES = PLAN["services"]
 
 @pytest.fixture(scope="session")
 def world():
-    """A playground for all tests."""
-    with Playground.open() as playground:
+    """A playground for all tests, on this machine: on a cluster the namespace is the notebook's."""
+    with Playground.open("local") as playground:
         yield playground
 
 

@@ -30,7 +30,7 @@ def test_every_command_is_told_and_no_other() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == commands
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "notebooks/INSTRUCTOR.md", "docs/cluster.md"])
 def test_what_a_document_names_exists(document: str) -> None:
     text = (ROOT / document).read_text()
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -155,6 +155,9 @@ def test_a_context_that_is_not_there(tmp_path: Path) -> None:
 def test_the_timings_in_force_are_those_that_knative_allows(tmp_path: Path) -> None:
     made = KnativeBackend(tmp_path, remove=False, settings=Settings(), record=lambda *events: None)
     assert (made.settings.idle_window, made.settings.inactivity_timeout) == (6, 5)
+    at_every_wait = Settings(inactivity_timeout=0)
+    made = KnativeBackend(tmp_path, remove=False, settings=at_every_wait, record=lambda *events: None)
+    assert made.settings.inactivity_timeout == 0
     asked_for = Settings(idle_window=20, inactivity_timeout=30)
     longer = KnativeBackend(tmp_path, remove=False, settings=asked_for, record=lambda *events: None)
     assert longer.settings == asked_for
