@@ -86,6 +86,10 @@ class Seen:
         """
         if self.playground is not None:
             self.playground.ledger.entries()  # waits until the recording has all that the ledger has
+        return self.recorded_effects(kind, of)
+
+    def recorded_effects(self, kind: str | None = None, of: Trace | Iterable[Trace] | None = None) -> list[Effect]:
+        """Like `effects`, of those that are recorded so far."""
         with self.recording.lock:
             timeline = self.recording.timeline
             roots = [of] if isinstance(of, Trace) else list(of or ())

@@ -15,7 +15,7 @@ from playground.errors import InvocationFailed, RequestError, WaitTimeout
 from playground.invocation import Invocation, standing
 from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.seen import Seen
-from playground.recording import Attempt, Trace
+from playground.recording import Attempt, Effect, Trace
 from playground.restate.ingress import NO_BODY
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class Trial(Seen):
             self.pg._wait_until(lambda: trace.done or trace.status == "paused" or len(failed()) > failures, patience)
         finally:
             told.cancel()
+        if self.not_accepted(trace):
+            raise self._refused(invocation)
         if not trace.done:
             with self.recording.lock:
                 last = failed()[:1]
@@ -105,10 +107,8 @@ class Trial(Seen):
             raise NotYet(f"{invocation.target} does not end. {why}", "it ends")
         try:
             return invocation.result(timeout=5)
-        except WaitTimeout:  # its handler came to its end, but Restate did not accept what it did
-            why = self.not_accepted(trace)
-            self._end(invocation)
-            raise Broken(f"Restate does not accept what {invocation.target} does: {why}", message=why) from None
+        except WaitTimeout:
+            raise self._refused(invocation) from None
 
     def not_accepted(self, trace: Trace) -> str:
         """Why Restate does not accept what a handler does, in its own words; empty if it does.
@@ -117,6 +117,12 @@ class Trial(Seen):
         """
         with self.recording.lock:
             return trace.last_failure if trace.refused and not trace.done else ""
+
+    def _refused(self, invocation: Invocation) -> Broken:
+        """Its handler came to its end, but Restate did not accept what it did: end it, and say so."""
+        why = self.not_accepted(invocation.trace)
+        self._end(invocation)
+        return Broken(f"Restate does not accept what {invocation.target} does: {why}", message=why)
 
     def refuses(self, target: str, body: Any = NO_BODY, **options: Any) -> InvocationFailed | None:
         """Call a handler that should end with a terminal error; the error, or None if it returned."""
@@ -143,6 +149,21 @@ class Trial(Seen):
             raise NotYet(
                 f"{invocation.target} does not come to {place!r}. {error.why}", f"it comes to {place!r}"
             ) from None
+
+    def first_effect(self, kind: str, invocation: Invocation, *, failures: int = 4) -> Effect | None:
+        """The first effect of a kind that an invocation has, as soon as it is there.
+
+        Returns:
+            The effect; None if the invocation ends, or fails more often than `failures`, before.
+        """
+
+        def decided() -> bool:
+            failed = sum(attempt.outcome == "failed" for attempt in invocation.trace.attempts)
+            found = self.recorded_effects(kind, invocation.trace)
+            return bool(found) or invocation.trace.done or failed > failures
+
+        self.pg._wait_until(decided, PATIENCE)
+        return next(iter(self.effects(kind, invocation.trace)), None)
 
     def source(self) -> str:
         """The source that is deployed now.
