@@ -36,15 +36,17 @@ async def clear(connection: Connection, whose: str) -> None:
     """
     await remove(connection, whose)
     deadline = asyncio.get_running_loop().time() + GONE_TIMEOUT
-    # Their names are going to be used again, and a revision's name belongs to its first owner.
-    for resource in (KSERVICES, REVISIONS):
-        while left := (await connection.listed(resource, whose))[0]:
+    # Their names are going to be used again. A revision's name belongs to its first owner; and a claim that is on its
+    # way out cannot be made anew: it goes when the last pod that uses it has gone, and leaves the new one without.
+    lab = f"{whose},{LAB}=true"
+    for resource, labels in ((KSERVICES, whose), (REVISIONS, whose), (STATEFUL_SETS, lab), (CLAIMS, lab)):
+        while left := (await connection.listed(resource, labels))[0]:
             if asyncio.get_running_loop().time() > deadline:
                 names = ", ".join(each["metadata"]["name"] for each in left)
                 raise StartError(
                     f"What an earlier playground left in the namespace {connection.place.namespace} does not go.",
                     f"Deleted, but still there after {GONE_TIMEOUT:.0f} s: {resource.plural} {names}.",
-                    "python -m playground cluster status    (Knative's controller has to be there to let them go)",
+                    "python -m playground cluster status    (the cluster's controllers have to be there to let them go)",
                 )
             await asyncio.sleep(0.2)
 
