@@ -46,7 +46,7 @@ async def clear(connection: Connection, whose: str) -> None:
                 raise StartError(
                     f"What an earlier playground left in the namespace {connection.place.namespace} does not go.",
                     f"Deleted, but still there after {GONE_TIMEOUT:.0f} s: {resource.plural} {names}.",
-                    "python -m playground cluster status    (the cluster's controllers have to be there to let them go)",
+                    "python -m playground cluster status    (the cluster's controllers have to let them go)",
                 )
             await asyncio.sleep(0.2)
 

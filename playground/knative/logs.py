@@ -56,7 +56,8 @@ class PodLog:
             try:
                 await self._read()
             except ApiError as error:
-                if error.status == 404:
+                # Not found is also what the kubelet says of a pod it has yet to begin with.
+                if error.status == 404 and self._over():
                     return
             else:
                 if over:

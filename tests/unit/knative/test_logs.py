@@ -23,6 +23,9 @@ PLAIN = b"".join(line.partition(b" ")[2] for line in LINES) + b"\n"
 NOT_STARTED = json.dumps(
     {"kind": "Status", "message": 'container "user" in pod "talk" is waiting to start: ContainerCreating', "code": 400}
 ).encode()
+UNKNOWN = (
+    b'{"kind": "Status", "message": "the server could not find the requested resource ( pods/log talk)", "code": 404}'
+)
 NOT_FOUND = b'{"kind": "Status", "message": "pods \\"talk\\" not found", "code": 404}'
 
 
@@ -61,12 +64,20 @@ def test_it_is_waited_for_until_the_container_has_started(tmp_path: Path) -> Non
     assert read(tmp_path, arrange, 3)[0] == PLAIN
 
 
+def test_a_pod_that_the_kubelet_does_not_know_yet_is_not_gone(tmp_path: Path) -> None:
+    def arrange(server: ApiServer) -> None:
+        server.answers(PATH, UNKNOWN, status=404)
+        server.answers(PATH, LOG)
+
+    assert read(tmp_path, arrange, 2)[0] == PLAIN
+
+
 def test_a_pod_that_is_gone_has_no_log_any_more(tmp_path: Path) -> None:
     def arrange(server: ApiServer) -> None:
         server.answers(PATH, *LINES[:10], ending="cut")
         server.answers(PATH, NOT_FOUND, status=404)
 
-    got, _ = read(tmp_path, arrange, 99)
+    got, _ = read(tmp_path, arrange, 2)
     assert got == b"".join(line.partition(b" ")[2] for line in LINES[:10])
 
 
