@@ -42,8 +42,10 @@ endif
 server: $(STAMP)
 	@$(PY) -m playground server --fetch
 
+# What has a real server is run one after the other: much of it is about what happens when.
 python: $(STAMP)
-	$(PY) -m pytest -m "not browser and not cluster and not lessons" $(ARGS)
+	$(PY) -m pytest --numprocesses=2 --dist=loadfile tests/unit $(ARGS)
+	$(PY) -m pytest -m "not browser and not cluster and not lessons" --ignore=tests/unit $(ARGS)
 
 # Each notebook with all answers to its exercises, wrong ones first. They mostly wait: four at a time.
 lessons: $(STAMP)

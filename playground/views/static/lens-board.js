@@ -11,6 +11,7 @@ const PAD = 14; // px before the plot
 const END = 30; // px after it
 const HEAD = 130; // px that every head has before the next one may take them
 const LANE = 20; // px, as in lens.css
+const LETTER = 6.5; // px that a letter of a pod's name takes, at most
 const AGAIN = { happened: "", repeated: ", known by its key: nothing happened again", refused: ", refused: nothing happened" };
 const NOTES = { killed: "killed", stopped: "stopped", crashed: "crashed", refused: "refused" };
 
@@ -103,7 +104,8 @@ export function makeBoard(lens) {
       const ready = view.x(Math.min(pod.ready ?? Infinity, gone));
       const phase = phaseAt(pod, view.t);
       const over = pod.gone <= view.t;
-      const inside = right - ready > 110 ? `${circled(pod.n)} ${pod.name}` : right - ready > 14 ? circled(pod.n) : "";
+      const room = right - ready;
+      const inside = room > 20 + LETTER * pod.name.length ? `${circled(pod.n)} ${pod.name}` : room > 14 ? circled(pod.n) : "";
       const style = { left: px(left), width: px(Math.max(3, right - left)), top: px(lane.get(pod.name) * LANE + 3) };
       specs.push(["li", {
         class: `lens-pod c${colour(pod.n)} ${pod.at < view.from ? "earlier" : ""} ${over ? "" : "there"}`,
