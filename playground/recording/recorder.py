@@ -125,18 +125,17 @@ class Recorder:
         asked_at = time.time()
         rows = await self._admin.unfinished()
         listed = {row["id"] for row in rows}
-        gone = [trace for trace in open_traces if trace not in listed][:MOST]
+        absent = {trace: self._status_of(trace) for trace in open_traces if trace not in listed}
+        gone = [trace for trace, (status, _) in absent.items() if status != "completed"][:MOST]
+        # What a pod calls done, and the server has not among the unfinished, is done.
+        self._confirmed |= {
+            t for t, (status, at) in absent.items() if status == "completed" and asked_at - at > SETTLED
+        }
         rows += await self._admin.invocations(gone)
         events = [event for row in rows if (event := self._changed(row, asked_at))]
         events += self._forgotten(set(gone) - {row["id"] for row in rows}, asked_at)
-        confirmed = {event.data["invocation"] for event in events if self._confirms(event)}
-        self._confirmed |= confirmed  # which is no news: nothing is recorded
-        if news := [event for event in events if event.data["invocation"] not in confirmed]:
-            self._recording.append(*news)
-
-    def _confirms(self, event: Event) -> bool:
-        """Whether it only says of an invocation what its pod has said: that it is completed."""
-        return event.data["status"] == "completed" and self._status_of(event.data["invocation"])[0] == "completed"
+        if events:
+            self._recording.append(*events)
 
     def _status_of(self, invocation: str) -> tuple[str, float]:
         """What is recorded as its status, and since when."""
@@ -164,8 +163,10 @@ class Recorder:
         return status not in ("", row["status"]) and asked_at - since > SETTLED
 
     def _behind(self, row: dict[str, Any], asked_at: float) -> bool:
-        """Whether the server has not yet taken in that the pod has suspended: it calls it ready for a moment."""
+        """Whether the server has not yet taken in what the pod has said: that it has suspended, or is done."""
         status, since = self._status_of(row["id"])
+        if status == "completed":
+            return row["status"] not in ("backing-off", "paused", "completed")
         return status == "suspended" and row["status"] in ("ready", "running") and asked_at - since <= SETTLED
 
     async def caught_up(self, invocation: str) -> None:

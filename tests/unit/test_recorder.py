@@ -116,18 +116,20 @@ def test_an_end_that_only_a_pod_told_is_asked_for_until_restate_confirms_it() ->
     asyncio.run(looking())
 
 
-def test_a_confirmed_end_is_neither_recorded_nor_asked_for_again() -> None:
+def test_an_end_that_restate_confirms_is_neither_recorded_nor_asked_for_again() -> None:
     async def looking() -> None:
-        recording = Recording(
-            [Event.now("invocation.sent", invocation="inv_1", target="S/h"), *attempt("attempt.ended")]
-        )
+        earlier = [Event(event.kind, event.at - 1, event.data) for event in attempt("attempt.ended")]
+        recording = Recording(earlier)
         admin = Admin("completed")
         recorder = Recorder(recording, admin, lag=0.0)  # type: ignore[arg-type]
-        events = len(recording.events)
         await recorder.look()
         admin.row["status"] = "backing-off"
         await recorder.look()
-        assert len(recording.events) == events
+        assert len(recording.events) == len(earlier)
         recorder.close()
 
     asyncio.run(looking())
+
+
+def test_a_server_that_still_runs_what_a_pod_calls_done_is_no_news() -> None:
+    assert run(Admin("running"), 0.0, *attempt("attempt.ended"))[0] == []
