@@ -266,9 +266,11 @@ def test_the_articles_signup_is_driven_by_a_click(pg: Playground) -> None:
     swept = pg.atlas("Signup/signup", {"username": "ada"}, drive=drive)
     assert len(set(clicked)) >= len(swept)
     assert swept.holds(effects="at_least_once"), swept.broken(effects="at_least_once")
-    assert [o.points[0].name for o in swept.broken(effects="exactly_once")] == [
+    twice = {o.points[0].name for o in swept.broken(effects="exactly_once")}
+    # This click comes at once. On a busy machine it overtakes the result of the very mail it is in.
+    assert twice - {"when Awakeable is completed"} == {
         "after the effect of Run send email, before its result is journaled"
-    ]
+    }
 
 
 def test_nothing_of_a_sweep_is_left_and_the_recording_is_the_learners(pg: Playground) -> None:
