@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from playground.current import current
 from playground.errors import DeployError
 from playground.invocation import Service
-from playground.session import current
 
 
 def service(line: str, cell: str) -> Service:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from playground import keyed
 from playground.backend import Backend, Settings
+from playground.current import close_current, make_current, notebooks_shell
 from playground.deploying import Deployer
 from playground.engine import Engine
 from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, StartError, WaitTimeout
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from playground.views.panels.board import Board, Panels
 
 DEFAULTS = Settings()
-_current: Playground | None = None
 
 
 class Playground:
@@ -93,20 +93,20 @@ class Playground:
             SetupError: the Restate server cannot be found or fetched.
             StartError: the playground did not get ready; says why.
         """
-        global _current
-        shell = _shell()
-        if _current is not None and not _current._closed and shell is not None:
-            _current.close()
+        shell = notebooks_shell()
+        if shell is not None:
+            close_current()
         chosen = backend or asked_for()
         # Forking is safe only from a process without threads of the system's frameworks; macOS has them.
         pods = pods or os.environ.get("PLAYGROUND_PODS") or ("fork" if sys.platform == "linux" else "spawn")
         settings = Settings(inactivity_timeout, retry_interval, idle_window, pods)
-        _current = cls._launch(chosen, settings, data_dir)
+        opened = cls._launch(chosen, settings, data_dir)
+        make_current(opened)
         if shell is not None:
             from playground.magic import register
 
             register(shell)
-        return _current
+        return opened
 
     @classmethod
     def _launch(cls, backend: str, settings: Settings, data_dir: str | os.PathLike[str] | None = None) -> Playground:
@@ -509,23 +509,3 @@ class Playground:
             f"  retries a failed attempt after {s.retry_interval:g} s\n"
             f"  stops a pod after {s.idle_window:g} s without work"
         )
-
-
-def current() -> Playground:
-    """The playground opened last.
-
-    Raises:
-        PlaygroundClosed: none is open.
-    """
-    if _current is None or _current._closed:
-        raise PlaygroundClosed("No playground is open.", "", "pg = Playground.open()")
-    return _current
-
-
-def _shell() -> Any:
-    """The IPython shell that this code runs in, or None: that IPython is imported says nothing."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython.core.getipython import get_ipython
-
-    return get_ipython()

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from playground.current import current
 from playground.errors import PlaygroundClosed
 from playground.lessons.exercise import Exercise, WrongAnswer
 from playground.lessons.outcome import CannotCheck, Outcome
 from playground.lessons.seen import Seen
 from playground.recording import Recording
-from playground.session import current
 
 RECORDINGS = Path(__file__).parent / "recordings"
 

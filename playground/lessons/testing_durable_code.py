@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from playground.current import current
 from playground.errors import PlaygroundClosed
 from playground.lessons import pytested
 from playground.lessons.exercise import WrongAnswer
@@ -17,7 +18,6 @@ from playground.lessons.question import Predict
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write, Wrong
-from playground.session import current
 
 _DOCS = "https://docs.restate.dev"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from playground.current import current
 from playground.errors import InvocationFailed, PlaygroundClosed
 from playground.lessons.exercise import Exercise, WrongAnswer
 from playground.lessons.outcome import Broken, CannotCheck, Outcome
 from playground.lessons.trial import Trial
-from playground.session import current
 
 
 @dataclass(frozen=True, slots=True)
