@@ -78,7 +78,9 @@ def test_all_outcomes_of_a_written_exercise(pg: Playground) -> None:
         assert said.kind == ("not yet" if wrong.name == "forgets" else "error"), said
         assert wrong.says in said.text, said
     assert read() == {"count": "error"}
-    assert all(invocation.trace.done for invocation in pg.invocations), "no retries are left behind"
+    # Restate takes a kill at once, and carries it out a moment later.
+    ended = pg._wait_until(lambda: all(invocation.trace.done for invocation in pg.invocations), 10)
+    assert ended, "no retries are left behind"
 
     pg.deploy(name="counter", source=SOLUTION, breaking=True)
     assert repr(COUNT.check()).splitlines() == [
