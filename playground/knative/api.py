@@ -353,6 +353,8 @@ def said(answer: httpx.Response) -> str:
     """
     try:
         return str(answer.json()["message"]).rstrip(".")
+    except httpx.StreamError:  # a stream that was refused, and not read
+        return answer.reason_phrase
     except (ValueError, KeyError, TypeError):
         return f"status {answer.status_code}: {answer.text[:200]}"
 

@@ -50,7 +50,7 @@ async def check(connection: Connection) -> None:
 
     Raises:
         StartError: something is missing.
-        ApiError: the cluster does not say.
+        ClusterError: the cluster does not say.
     """
     place = connection.place
     if not await connection.served(KSERVICES):

@@ -19,6 +19,7 @@ from playground import keyed
 from playground.errors import PlaygroundError
 from playground.recording.events import Event
 from playground.recording.recording import Recording
+from playground.recording.trace import TAKEN_BACK
 from playground.restate.admin import Admin
 
 SOON = 0.1
@@ -166,7 +167,7 @@ class Recorder:
         """Whether the server has not yet taken in what the pod has said: that it has suspended, or is done."""
         status, since = self._status_of(row["id"])
         if status == "completed":
-            return row["status"] not in ("backing-off", "paused", "completed")
+            return row["status"] not in (*TAKEN_BACK, "completed")
         return status == "suspended" and row["status"] in ("ready", "running") and asked_at - since <= SETTLED
 
     async def caught_up(self, invocation: str) -> None:

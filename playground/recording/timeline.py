@@ -14,7 +14,7 @@ from typing import Any
 
 from playground.recording import attempts
 from playground.recording.events import Event
-from playground.recording.trace import Attempt, Effect, Entry, Pod, RowKey, Trace
+from playground.recording.trace import TAKEN_BACK, Attempt, Effect, Entry, Pod, RowKey, Trace
 
 
 @dataclass(slots=True)
@@ -196,7 +196,7 @@ class Timeline:
         self.touch("trace", trace.id)
         status = data.get("status", trace.status)
         # A pod that has sent its result is done. Restate may yet refuse what it did, and try again.
-        refused = trace.done and not trace.settled and status in ("backing-off", "paused")
+        refused = trace.done and not trace.settled and status in TAKEN_BACK
         if at < trace.status_at or (trace.done and not refused):
             return
         trace.refused = trace.refused or refused

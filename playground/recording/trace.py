@@ -21,6 +21,8 @@ How = Literal["executed", "replayed", "cut off", "failed", "awaited"]
 Outcome = Literal["running", "completed", "suspended", "failed", "killed", "crashed", "stopped", "disconnected"]
 RowKey = tuple[Literal["entry", "signal"], int | str]
 
+TAKEN_BACK = ("backing-off", "paused")
+"""What Restate calls an invocation whose end it has refused, although its pod was done."""
 FIRST_AWAKEABLE = 17
 """Signal number of an invocation's first awakeable; 1 is cancellation (see restate.protocol)."""
 
@@ -225,7 +227,6 @@ class Effect:
     at: float
     key: str = ""
     repeated: bool = False
-    settled: bool = False
     refused: bool = False
     body: str = ""
     pod: str = ""

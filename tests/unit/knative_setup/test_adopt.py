@@ -132,8 +132,8 @@ def test_rights_are_missing(command: Command, cluster: Cluster, kubeconfig: Path
     status, _, err = command("adopt", "--context", "test", "--namespace", "ada")
     assert status == 1
     assert "You lack rights in namespace ada." in err
-    assert "get pods/log" in err
-    assert "create statefulsets" in err
+    statefulsets = ", ".join(f"{verb} statefulsets" for verb in ("get", "list", "patch", "create", "delete"))
+    assert f"You may not: get pods/log, {statefulsets}." in err
     assert "kubectl create rolebinding" in err
     assert cluster.names("Deployment") == ["knative-serving/controller"]
 
