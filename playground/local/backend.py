@@ -10,6 +10,7 @@ from playground.errors import DeployError
 from playground.local.activator import Activator
 from playground.local.binary import find_server
 from playground.local.exclusive import ExclusiveActivator
+from playground.local.keepers import Keepers
 from playground.local.outside import LedgerProcess
 from playground.local.processes import Processes
 from playground.local.server import RestateServer, check_directory
@@ -35,6 +36,8 @@ class LocalBackend:
         self.settings = settings
         self._directory, self._record = directory, record
         self._processes = Processes(directory, remove=remove)
+        # Of the atlas's pods some iterate a set in another order than others, as pods of a cluster do.
+        self._keepers = Keepers(directory) if settings.gated and settings.pods == "fork" else None
         self._server: RestateServer | None = None
         self._activators: dict[str, Activator | ExclusiveActivator] = {}
         self._ledger = LedgerProcess(
@@ -70,6 +73,8 @@ class LocalBackend:
             work = [self._server.start()]
             if self.settings.pods == "fork":
                 work.append(self._processes.warm())
+            if self._keepers is not None:
+                work.append(self._keepers.start())
             await asyncio.gather(*work)
             await self._ledger.start()
         except BaseException:
@@ -89,7 +94,7 @@ class LocalBackend:
             revision,
             source,
             env={"LEDGER_URL": self.ledger_url, "RESTATE_INGRESS_URL": self.ingress_url},
-            processes=self._processes,
+            processes=self._keepers or self._processes,
             settings=self.settings,
             record=self._record,
         )
@@ -134,4 +139,6 @@ class LocalBackend:
         for revision in list(self._activators):
             await self.discard_revision(revision)
         self._ledger.close()
+        if self._keepers is not None:
+            await self._keepers.close()
         await self._processes.close()

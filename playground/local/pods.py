@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.backend import Record, Settings
+from playground.local.keepers import Keepers
 from playground.local.output import Output
 from playground.local.processes import Processes
 from playground.podlife import PodLife
@@ -56,7 +57,7 @@ class RevisionPods:
         source: Path,
         *,
         env: dict[str, str],
-        processes: Processes,
+        processes: Processes | Keepers,
         settings: Settings,
         record: Record,
     ) -> None:

@@ -40,10 +40,13 @@ class Processes:
     Args:
         directory: the playground's data directory.
         remove: whether the keeper removes it when it ends.
+        hash_seed: PYTHONHASHSEED of the keeper, and so of all it forks; by default one of its own each time.
     """
 
-    def __init__(self, directory: Path, *, remove: bool) -> None:
+    def __init__(self, directory: Path, *, remove: bool, hash_seed: int | None = None) -> None:
         self._directory, self._remove = directory, remove
+        self._variables = {} if hash_seed is None else {"PYTHONHASHSEED": str(hash_seed)}
+        self.started = False
         self._lock = asyncio.Lock()
         self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._exits: dict[int, Callable[[int], None]] = {}
@@ -63,6 +66,7 @@ class Processes:
                 command,
                 pass_fds=[theirs.fileno(), lock],
                 start_new_session=True,
+                env={**os.environ, **self._variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -75,6 +79,7 @@ class Processes:
         self._socket = ours
         _lifelines.add(ours)
         self._reader = asyncio.get_running_loop().create_task(self._read())
+        self.started = True
 
     def _lock_directory(self) -> int:
         """A locked file descriptor that the keeper inherits: the lock lasts as long as it lives."""
