@@ -28,7 +28,7 @@ async def read_state(recording: Recording, admin: Admin, service: str, key: str)
     values = as_text(state)
     with recording.lock:
         if recording.timeline.states.get((service, key)) != values:
-            recording.append(Event("state.read", at, {"service": service, "key": key, "values": values}))
+            recording.append(Event.of("state.read", at, {"service": service, "key": key, "values": values}))
     return state
 
 
@@ -40,7 +40,7 @@ async def read_queue(recording: Recording, admin: Admin, service: str, key: str)
         known = recording.timeline.queues.get((service, key))
         if known is None or (known.holder, known.waiting) != (holder, waiting):
             told = {"service": service, "key": key, "holder": holder, "waiting": waiting}
-            recording.append(Event("queue.read", at, told))
+            recording.append(Event.of("queue.read", at, told))
     return holder, waiting
 
 

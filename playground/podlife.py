@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from playground.backend import Record
 from playground.errors import DeployError
 from playground.pod.serve import REFUSED
-from playground.recording import Event
+from playground.recording import Event, heard, kinds
 
 
 class PodLife:
@@ -52,10 +52,7 @@ class PodLife:
                 events.append(Event.now("pod.log", pod=self.name, text=item))
                 self.last_words = item
                 continue
-            try:
-                event = Event.from_fields(item, pod=self.name)
-            except ValueError:
-                continue
+            event = heard(item, "pod", self.name)
             events.append(event)
             self._notice(event)
         if events:
@@ -85,20 +82,20 @@ class PodLife:
             )
 
     def _notice(self, event: Event) -> None:
-        match event.kind:
-            case "attempt.started":
-                self.open.add(event.data["attempt"])
+        match event:
+            case kinds.AttemptStarted():
+                self.open.add(event.attempt)
                 self.served = True
-            case "attempt.closed":
-                self.open.discard(event.data["attempt"])
-            case "pod.loaded" if not self.loaded.done():
-                self.loaded.set_result(event.data["services"])
-            case "pod.refused" if not self.loaded.done():
-                self.loaded.set_exception(_refusal(self.service, event.data))
+            case kinds.AttemptClosed():
+                self.open.discard(event.attempt)
+            case kinds.PodLoaded() if not self.loaded.done():
+                self.loaded.set_result(event.services)
+            case kinds.PodRefused() if not self.loaded.done():
+                self.loaded.set_exception(_refusal(self.service, event))
 
 
-def _refusal(service: str, told: Mapping[str, Any]) -> DeployError:
-    reason, text, trace = (str(told.get(name, "")) for name in ("reason", "text", "trace"))
+def _refusal(service: str, told: kinds.PodRefused) -> DeployError:
+    reason, text, trace = told.reason, told.text, told.trace
     what = f"The service {service!r} was not deployed: {text}."
     match reason:
         case "syntax":

@@ -230,7 +230,9 @@ class Playground:
         told = {} if body is NO_BODY else {"body": as_body(body)}
         if delay and is_new:
             told["delay"] = delay
-        self.recording.append(Event("invocation.sent", at, {"invocation": invocation, "target": str(target), **told}))
+        self.recording.append(
+            Event.of("invocation.sent", at, {"invocation": invocation, "target": str(target), **told})
+        )
         return Invocation(self, invocation, str(target), is_new=is_new)
 
     def call(self, target: str, body: Any = NO_BODY, *, timeout: float = 30, **options: Any) -> Any:

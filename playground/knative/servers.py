@@ -39,7 +39,7 @@ from playground.knative.manifests import ADMIN_PORT, INGRESS_PORT, LEDGER, LEDGE
 from playground.knative.pods import Start
 from playground.knative.trouble import ended, is_ready, trouble_of
 from playground.pod.emit import LineParser
-from playground.recording import Event
+from playground.recording import Event, heard
 from playground.restate.settings import environment
 
 RUN_MANAGER = "durable-playground-run"
@@ -211,7 +211,7 @@ class Servers:
             events = []
             for what, item in parser.feed(data):
                 if what == "event":
-                    events.append(Event.from_fields(item))
+                    events.append(heard(item, "ledger"))
             self._record(*events)
 
         name, key = pod["metadata"]["name"], pod["metadata"]["uid"]

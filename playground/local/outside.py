@@ -14,7 +14,7 @@ from typing import Any
 from playground.backend import Record, Settings
 from playground.local.output import Output
 from playground.local.processes import Processes
-from playground.recording import Event
+from playground.recording import heard
 
 
 class LedgerProcess:
@@ -68,4 +68,4 @@ class LedgerProcess:
     def _take(self, items: list[tuple[str, Any]]) -> None:
         for what, item in items:
             if what == "event":
-                self._record(Event.from_fields(item))
+                self._record(heard(item, "ledger"))

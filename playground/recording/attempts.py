@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from playground.recording import kinds
+from playground.recording.events import Event
 from playground.recording.trace import FIRST_AWAKEABLE, Attempt, Entry, How, Mark, Outcome, RowKey
 
 if TYPE_CHECKING:
@@ -28,13 +30,12 @@ _COMPLETABLE = {
 }
 
 
-def started(timeline: Timeline, at: float, data: Mapping[str, Any]) -> None:
+def started(timeline: Timeline, event: kinds.AttemptStarted) -> None:
     """An attempt begins: a Start frame has arrived at a pod."""
-    trace = timeline.trace(data.get("invocation", ""))
-    trace.target = data.get("target", trace.target)
-    trace.raw_id = data.get("id", trace.raw_id)
-    pod, number = data.get("pod", ""), data.get("attempt", 0)
-    attempt = Attempt(trace, len(trace.attempts) + 1, pod, at, data.get("known", 0))
+    trace = timeline.trace(event.invocation)
+    trace.target, trace.raw_id = event.target or trace.target, event.id or trace.raw_id
+    pod, number = event.pod, event.attempt
+    attempt = Attempt(trace, len(trace.attempts) + 1, pod, event.at, event.known)
     attempt.ordinal = timeline.number_pod(pod)
     attempt.revision = timeline.pods[pod].revision if pod in timeline.pods else ""
     if trace.attempts and trace.attempts[-1].outcome == "completed":
@@ -47,7 +48,7 @@ def started(timeline: Timeline, at: float, data: Mapping[str, Any]) -> None:
     timeline.open[pod, number] = timeline.attempts[pod, number] = attempt
     if pod in timeline.pods:
         timeline.pods[pod].open.add(number)
-    trace.status, trace.status_at = "running", at
+    trace.status, trace.status_at = "running", event.at
     timeline.touch("trace", trace.id)
     timeline.touch("attempt", trace.id, attempt.number)
 
@@ -66,58 +67,59 @@ def close(timeline: Timeline, attempt: Attempt, at: float, pod: str, number: int
         timeline.set_status(attempt.trace, "backing-off", at)
 
 
-def closed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:
+def closed(timeline: Timeline, attempt: Attempt, event: kinds.AttemptClosed) -> None:
     """Its stream is closed."""
     if attempt.outcome == "running":
         attempt.outcome = "disconnected"
     elif attempt.outcome == "completed" and not attempt.trace.refused:
-        timeline.set_status(attempt.trace, "completed", at)
-    close(timeline, attempt, at, data.get("pod", ""), data.get("attempt", 0))
+        timeline.set_status(attempt.trace, "completed", event.at)
+    close(timeline, attempt, event.at, event.pod, event.attempt)
 
 
-def suspended(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:
+def suspended(timeline: Timeline, attempt: Attempt, event: kinds.AttemptSuspended) -> None:
     """It gave its pod back until what it waits for is there."""
     attempt.outcome = "suspended"
-    attempt.waits_for = [("entry", index) for index in data.get("entries", ())]
-    for signal in data.get("signals", ()):
+    attempt.waits_for = [("entry", index) for index in event.entries]
+    for signal in event.signals:
         if not isinstance(signal, int) or signal >= FIRST_AWAKEABLE:
             row: RowKey = ("signal", signal)
             attempt.waits_for.append(row)
             timeline.row(attempt.trace, row, _signal_type(signal))
-            attempt.marks.setdefault(row, Mark("awaited", at))
-    timeline.set_status(attempt.trace, "suspended", at)
+            attempt.marks.setdefault(row, Mark("awaited", event.at))
+    timeline.set_status(attempt.trace, "suspended", event.at)
 
 
-def failed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:
+def failed(timeline: Timeline, attempt: Attempt, event: kinds.AttemptFailed) -> None:
     """It ended with an error that will be retried."""
     attempt.outcome = "failed"
-    attempt.failure = (data.get("code", 0), data.get("message", ""))
-    attempt.stacktrace = data.get("stacktrace", "")
-    mark = attempt.marks.get(("entry", data.get("entry", -1)))
-    entry = attempt.trace.rows.get(("entry", data.get("entry", -1)))
+    attempt.failure = (event.code, event.message)
+    attempt.stacktrace = event.stacktrace
+    row = _row(event.entry)
+    mark, entry = attempt.marks.get(row), attempt.trace.rows.get(row)
     if mark and entry and entry.type == "Run" and mark.how == "executed" and mark.until is None:
         mark.how = "failed"
         timeline.touch("entry", attempt.trace.id, entry.row)
     attempt.trace.last_failure = attempt.failure[1]
-    timeline.set_status(attempt.trace, "backing-off", at)
+    timeline.set_status(attempt.trace, "backing-off", event.at)
 
 
-def ended(timeline: Timeline, attempt: Attempt, _at: float, _data: Mapping[str, Any]) -> None:
+def ended(timeline: Timeline, attempt: Attempt, _event: kinds.AttemptEnded) -> None:
     """The handler is done. That Restate knows it shows when the stream closes."""
     attempt.outcome = "completed"
 
 
-def replayed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:
+def replayed(timeline: Timeline, attempt: Attempt, event: kinds.EntryReplayed) -> None:
     """A journal entry was given to it."""
     trace = attempt.trace
     attempt.seen_entries += 1
-    if data.get("signal") is not None and "entry" not in data:
-        _signalled(timeline, attempt, at, data, "replayed")
-    elif _is_completion(data):
-        _replayed_completion(timeline, attempt, at, data)
+    at = event.at
+    if event.signal is not None and event.entry is None:
+        _signalled(timeline, attempt, event, event.signal, "replayed")
+    elif event.type.endswith((" completion", " invocation id")):
+        _replayed_completion(timeline, attempt, event)
     else:
-        entry = timeline.row(trace, ("entry", data.get("entry", -1)), data.get("type", "?"))
-        _fill(entry, data)
+        entry = timeline.row(trace, _row(event.entry), event.type)
+        _fill(entry, event)
         # The first attempt is given its Input: that is the request arriving, not a replay.
         first = entry.type == "Input" and attempt.number == 1 and attempt.known_entries == 1
         done = None if entry.type in _COMPLETABLE else at
@@ -130,9 +132,9 @@ def replayed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str,
                 timeline.touch("entry", trace.id, row)
 
 
-def _replayed_completion(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:
+def _replayed_completion(timeline: Timeline, attempt: Attempt, event: kinds.EntryReplayed) -> None:
     """The result of an entry was given to it."""
-    entry = _complete(timeline, attempt, at, data)
+    entry = _complete(timeline, attempt, event)
     if entry is None or entry.type != "Run":
         return
     # An earlier attempt handed this result over and died before it heard that it was stored.
@@ -142,60 +144,60 @@ def _replayed_completion(timeline: Timeline, attempt: Attempt, at: float, data: 
             mark.how, mark.until = "executed", mark.proposed_at
 
 
-def executed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:
+def executed(timeline: Timeline, attempt: Attempt, event: kinds.EntryExecuted) -> None:
     """Its handler asked for something new."""
-    entry = timeline.row(attempt.trace, ("entry", data.get("entry", -1)), data.get("type", "?"))
-    _fill(entry, data)
-    attempt.marks[entry.row] = Mark("executed", at, None if entry.type in _COMPLETABLE else at)
+    entry = timeline.row(attempt.trace, _row(event.entry), event.type)
+    _fill(entry, event)
+    attempt.marks[entry.row] = Mark("executed", event.at, None if entry.type in _COMPLETABLE else event.at)
     if entry.type == "Output":
         attempt.trace.value, attempt.trace.failure = entry.value, entry.failure
 
 
-def proposed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:
+def proposed(timeline: Timeline, attempt: Attempt, event: kinds.EntryProposed) -> None:
     """A run's function has returned, and its result was handed over."""
-    mark = attempt.marks.get(("entry", data.get("entry", -1)))
-    entry = attempt.trace.rows.get(("entry", data.get("entry", -1)))
+    row = _row(event.entry)
+    mark, entry = attempt.marks.get(row), attempt.trace.rows.get(row)
     if mark and entry:
-        mark.how, mark.proposed_at = "executed", at
-        _result(entry, data)
+        mark.how, mark.proposed_at = "executed", event.at
+        _result(entry, event)
         timeline.touch("entry", attempt.trace.id, entry.row)
 
 
-def completed(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> None:
+def completed(timeline: Timeline, attempt: Attempt, event: kinds.EntryCompleted) -> None:
     """A result arrived while it ran."""
-    if data.get("signal") is not None:
-        _signalled(timeline, attempt, at, data, "executed")
+    if event.signal is not None:
+        _signalled(timeline, attempt, event, event.signal, "executed")
     else:
-        _complete(timeline, attempt, at, data)
+        _complete(timeline, attempt, event)
 
 
-def _signalled(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any], how: How) -> None:
+def _signalled(timeline: Timeline, attempt: Attempt, event: kinds.OfEntry, signal: int | str, how: How) -> None:
     """An awakeable was completed, or another signal came. The first one counts: a second click changes nothing."""
-    entry = timeline.row(attempt.trace, ("signal", data["signal"]), _signal_type(data["signal"]))
+    entry = timeline.row(attempt.trace, ("signal", signal), _signal_type(signal))
     mark = attempt.marks.get(entry.row)
     if mark is None or mark.how == "awaited":
-        attempt.marks[entry.row] = Mark(how, at, at)
-        _result(entry, data)
+        attempt.marks[entry.row] = Mark(how, event.at, event.at)
+        _result(entry, event)
 
 
-def _complete(timeline: Timeline, attempt: Attempt, at: float, data: Mapping[str, Any]) -> Entry | None:
+def _complete(timeline: Timeline, attempt: Attempt, event: kinds.EntryReplayed | kinds.EntryCompleted) -> Entry | None:
     """Note the result of an entry; returns the entry, or None if it is not known."""
-    row: RowKey = ("entry", data.get("entry", -1))
+    row = _row(event.entry)
     entry, mark = attempt.trace.rows.get(row), attempt.marks.get(row)
     if entry is None or mark is None:
         return None
     timeline.touch("entry", attempt.trace.id, row)
-    if callee := data.get("callee"):
+    if callee := event.callee:
         entry.callee = callee
         child = timeline.trace(callee)
         child.parent, child.target = attempt.trace.id, child.target or entry.target
         timeline.touch("trace", callee)
         if entry.type == "OneWayCall":
-            mark.until = at
+            mark.until = event.at
         return entry
-    if data.get("type") != "ProposeRunCompletionAck":
-        _result(entry, data)
-    mark.until = at
+    if event.type != "ProposeRunCompletionAck":
+        _result(entry, event)
+    mark.until = event.at
     return entry
 
 
@@ -214,36 +216,36 @@ def _signal_type(signal: int | str) -> str:
     return "Awakeable" if signal >= FIRST_AWAKEABLE else "Cancel"
 
 
-def _is_completion(data: Mapping[str, Any]) -> bool:
-    return str(data.get("type", "")).endswith((" completion", " invocation id"))
+def _row(entry: int | None) -> RowKey:
+    return "entry", -1 if entry is None else entry
 
 
-def _fill(entry: Entry, data: Mapping[str, Any]) -> None:
-    entry.type = data.get("type", entry.type)
-    entry.name, entry.target = data.get("name", entry.name), data.get("target", entry.target)
-    entry.key = data.get("key", entry.key)
-    if "value" in data:
-        entry.value, entry.size = data["value"], data.get("size", 0)
-    if failure := data.get("failure"):
-        entry.failure = (failure[0], failure[1])
-    if until := data.get("until"):
-        entry.until = until / 1000
+def _fill(entry: Entry, event: kinds.Asked) -> None:
+    if event.type != "?":
+        entry.type = event.type
+    entry.name, entry.target, entry.key = event.name or entry.name, event.target or entry.target, event.key or entry.key
+    if event.value is not None:
+        entry.value, entry.size = event.value, event.size or 0
+    if event.failure is not None:
+        entry.failure = event.failure
+    if event.until:
+        entry.until = event.until / 1000
 
 
-def _result(entry: Entry, data: Mapping[str, Any]) -> None:
-    if "value" in data:
-        entry.result, entry.result_size = data["value"], data.get("size", 0)
-    if failure := data.get("failure"):
-        entry.failure = (failure[0], failure[1])
+def _result(entry: Entry, event: kinds.OfEntry) -> None:
+    if event.value is not None:
+        entry.result, entry.result_size = event.value, event.size or 0
+    if event.failure is not None:
+        entry.failure = event.failure
 
 
-FOLDS: dict[str, Callable[[Timeline, Attempt, float, Mapping[str, Any]], None]] = {
-    "attempt.suspended": suspended,
-    "attempt.failed": failed,
-    "attempt.ended": ended,
-    "attempt.closed": closed,
-    "entry.replayed": replayed,
-    "entry.executed": executed,
-    "entry.proposed": proposed,
-    "entry.completed": completed,
+FOLDS: dict[type[Event], Callable[[Timeline, Attempt, Any], None]] = {
+    kinds.AttemptSuspended: suspended,
+    kinds.AttemptFailed: failed,
+    kinds.AttemptEnded: ended,
+    kinds.AttemptClosed: closed,
+    kinds.EntryReplayed: replayed,
+    kinds.EntryExecuted: executed,
+    kinds.EntryProposed: proposed,
+    kinds.EntryCompleted: completed,
 }

@@ -1,50 +1,35 @@
 """The one currency of the project: an event says that something happened, when, and who says so.
 
-Everything that is ever shown is folded from events like these, and only from them:
+Everything that is ever shown is folded from events, and only from them. Each kind is a dataclass with typed
+fields (see `kinds`; docs/events.md is the table of them). Events come from pods, the ledger, files, Restate's
+admin API and the playground itself, and all of them come in here, through one boundary:
 
-| kind | said by | fields |
-|---|---|---|
-| pod.starting, pod.stopping | backend | pod, service, revision |
-| pod.loaded | pod | pod, services: [{name, type, handlers: [{name, kind}]}] |
-| pod.refused | pod | pod, reason, text, trace |
-| pod.ready | pod | pod |
-| pod.gone | backend | pod, how: stopped, killed, crashed or refused; exit |
-| pod.ended | pod's first process | pod, exit; in a container only, where the backend makes pod.gone of it |
-| pod.log | backend | pod, text |
-| attempt.started | tap | pod, attempt, invocation, target, known, retries, id |
-| entry.replayed, .executed | tap | pod, attempt, type, entry, name, target, key, value, size, … |
-| entry.proposed, .completed | tap | pod, attempt, type, entry, signal, value, size, failure, callee |
-| entry.stored | tap | pod, attempt |
-| attempt.suspended, .awaiting | tap | pod, attempt, entries, signals |
-| attempt.failed | tap | pod, attempt, code, message, stacktrace, entry, name |
-| attempt.ended, .closed | tap | pod, attempt |
-| attempt.crashed, .held | gate | pod, attempt, invocation, boundary: [direction, frame type, entry] |
-| plan.hold | ledger | run |
-| frame.unknown | tap | pod, attempt, direction, type, size |
-| revision.deployed | backend | service, revision, deployment, services, source |
-| server.starting, .ready, .gone | backend | exit |
-| effect.happened, .repeated, .refused | ledger | number, effect, key, body, pod, attempt, again: told once more |
-| ledger.cleared | ledger | last: number of the latest entry forgotten |
-| ledger.faults | ledger | effect, faults: {fail, lose_answer, slow, down}; how a kind misbehaves from now on |
-| invocation.sent | client | invocation, target, body, delay, restarted: the invocation it repeats |
-| invocation.status | admin API | invocation, target, status, parent, failure, waiting_signals, … |
-| invocation.result | client | invocation, value or failure: [code, message] |
-| awakeable.completed | client | awakeable, value or reason |
-| journal.read | admin API | invocation, entries: [{index, type, name, value, …}] |
-| state.read | admin API | service, key, values |
-| queue.read | admin API | service, key, holder, waiting |
+* `heard` reads what a pod or the ledger says, and never raises. A value of a wrong type makes it an
+  `event.malformed`; what the speaker may not say, such as a pod's word on another pod, an `event.refused`. Both
+  are recorded with the original and change nothing else.
+* `saved` reads a line of a file.
+* `Event.of` and `Event.now` make the playground's own.
 
-`attempt` counts within one pod. `entry` is a command's index in the journal, Input being 0. Times are
-Unix seconds on the clock of whoever says it. A reader keeps fields and kinds it does not know.
+A kind this version does not know is an `Unknown` event, and a field it does not know is kept in `more`: both
+survive being saved and loaded. Times are Unix seconds on the clock of whoever says it.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, dataclass_transform, get_type_hints
+
+from playground.recording.checks import Check, Wrong, anything, seconds, text
+
+Speaker = Literal["pod", "ledger", "backend", "client", "admin API", "anybody"]
+"""Who says an event: a pod's tap or gate, the ledger, the backend, who uses the playground, Restate's admin API."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+MOST_KEPT = 1000
+"""Characters of something malformed that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +37,173 @@ class Event:
     """Something happened.
 
     Attributes:
-        kind: what, from the table above (or newer).
         at: when, Unix seconds.
-        data: the kind's own fields, and any this version does not know.
+        more: fields of it that this version does not know.
     """
 
-    kind: str
+    KIND: ClassVar[str] = ""
+    BY: ClassVar[Speaker] = "anybody"
+
     at: float
-    data: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=lambda: NOTHING, kw_only=True)
+
+    @property
+    def kind(self) -> str:
+        """What happened, e.g. "attempt.started"."""
+        return self.KIND
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Its fields as a table, those left out that say nothing."""
+        told = {
+            name: value
+            for name, default in _shapes[type(self)].defaults
+            if (value := getattr(self, name)) is not default and value != default
+        }
+        return {**told, **self.more}
+
+    @classmethod
+    def of(cls, kind: str, at: float, data: Mapping[str, Any] = NOTHING, /) -> Event:
+        """An event of ours, from its fields."""
+        return _guarded({**data, "kind": kind, "at": at}, "anybody")
 
     @classmethod
     def now(cls, kind: str, /, **data: Any) -> Event:
-        """An event of this moment."""
-        return cls(kind, time.time(), data)
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any], **more: Any) -> Event:
-        """An event from its flat form: `{"kind": …, "at": …, …}`.
-
-        Raises:
-            ValueError: `kind` or `at` is missing or of the wrong type.
-        """
-        data = {**fields, **more}
-        kind, at = data.pop("kind", None), data.pop("at", None)
-        if not isinstance(kind, str) or isinstance(at, bool) or not isinstance(at, int | float):
-            raise ValueError("an event needs a kind and a time")
-        return cls(kind, float(at), data)
+        """An event of ours, of this moment."""
+        return cls.of(kind, time.time(), data)
 
     def to_json(self) -> str:
         """The event's flat form, one line of JSON."""
         return json.dumps({"kind": self.kind, "at": self.at, **self.data}, default=repr)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown(Event):
+    """A kind this version does not know; all its fields are in `more`."""
+
+    kind: str = field()
+
+
+class _Shape(NamedTuple):
+    """A kind's own fields: how each is checked, which have to be there, and what they are if they are not."""
+
+    checks: dict[str, Check]
+    required: frozenset[str]
+    defaults: tuple[tuple[str, Any], ...]
+
+
+_shapes: dict[type[Event], _Shape] = {Unknown: _Shape({}, frozenset(), ())}
+KINDS: dict[str, type[Event]] = {}
+"""All kinds this version knows, by name, in the order of the table."""
+E = TypeVar("E", bound=Event)
+
+
+@dataclass_transform(frozen_default=True)
+def event(kind: str, by: Speaker) -> Callable[[type[E]], type[E]]:
+    """Make a class the dataclass of a kind.
+
+    Args:
+        by: who says it.
+    """
+
+    def make(cls: type[E]) -> type[E]:
+        made = dataclass(frozen=True, slots=True)(cls)
+        made.KIND, made.BY = kind, by
+        hints = get_type_hints(made, include_extras=True)
+        own = [each for each in fields(made) if each.name not in ("at", "more")]
+        _shapes[made] = _Shape(
+            {each.name: hints[each.name].__metadata__[0] for each in own},
+            frozenset(each.name for each in own if each.default is each.default_factory is MISSING),
+            tuple((e.name, e.default if e.default_factory is MISSING else e.default_factory()) for e in own),
+        )
+        KINDS[kind] = made
+        return made
+
+    return make
+
+
+def field_types(kind: type[Event]) -> list[tuple[str, str, bool]]:
+    """A kind's fields: (name, what it holds, whether it is always there)."""
+    shape = _shapes[kind]
+    return [(name, check.__name__, name in shape.required) for name, check in shape.checks.items()]
+
+
+def heard(told: Any, by: Speaker, pod: str = "") -> Event:
+    """What somebody outside says, as an event. Never raises.
+
+    Args:
+        told: its flat form, whatever it may hold.
+        by: who says it: only what is theirs to say counts.
+        pod: the speaker's name, if it is a pod: it can say nothing of others.
+    """
+    if not isinstance(told, dict):
+        return _not_taken("event.malformed", told, by, pod, "no table of fields")
+    kind = KINDS.get(told.get("kind", "")) if isinstance(told.get("kind"), str) else None
+    if kind is not None and kind.BY not in (by, "anybody"):
+        return _not_taken("event.refused", told, by, pod, f"this is for the {kind.BY} to say")
+    if by != "pod":
+        return _guarded(told, by)
+    if told.get("pod", pod) != pod:
+        return _not_taken("event.refused", told, by, pod, "a pod speaks of itself only")
+    return _guarded({**told, "pod": pod}, by, pod)
+
+
+def saved(told: Any) -> Event:
+    """An event that was recorded before; `event.malformed` if a field's type is wrong.
+
+    Raises:
+        Wrong: it is no event at all.
+    """
+    if not isinstance(told, dict) or not isinstance(told.get("kind"), str):
+        raise Wrong("an event needs a kind and a time")
+    try:
+        seconds(told.get("at"))
+    except Wrong:
+        raise Wrong("an event needs a kind and a time") from None
+    return _guarded(told, "anybody")
+
+
+def _guarded(told: Mapping[str, Any], by: Speaker, pod: str = "") -> Event:
+    try:
+        return _read(told)
+    except Wrong as wrong:
+        return _not_taken("event.malformed", told, by, pod, str(wrong))
+
+
+def _read(told: Mapping[str, Any]) -> Event:
+    given = dict(told)
+    kind, at = given.pop("kind", None), seconds(given.pop("at", None))
+    known = KINDS.get(kind) if isinstance(kind, str) else None
+    if known is None:
+        return Unknown(at, text(kind), more={text(name): anything(value) for name, value in given.items()})
+    checks, required, _ = _shapes[known]
+    if missing := required.difference(given):
+        raise Wrong(f"{min(missing)}: not there")
+    taken: dict[str, Any] = {}
+    more: dict[str, Any] = {}
+    for name, value in given.items():
+        check = checks.get(name)
+        if check is None:
+            more[text(name)] = anything(value)
+        elif value is not None:
+            try:
+                taken[name] = check(value)
+            except Wrong as wrong:
+                raise Wrong(f"{name}: {wrong}") from None
+        elif name in required:
+            raise Wrong(f"{name}: not there")
+    return known(at, **taken, more=more or NOTHING)
+
+
+def _not_taken(kind: str, told: Any, by: str, pod: str, why: str) -> Event:
+    try:
+        original = json.dumps(told, default=repr)[:MOST_KEPT]
+    except (ValueError, TypeError, RecursionError):
+        original = f"(a {type(told).__name__} that JSON cannot say)"
+    at = told.get("at") if isinstance(told, Mapping) else None
+    try:
+        at = seconds(at)
+    except Wrong:
+        at = time.time()
+    told_of: dict[str, Any] = {"by": by, "pod": text(pod), "why": why, "original": original}
+    return KINDS[kind](at, **told_of)

@@ -149,7 +149,7 @@ class Recorder:
         self._missed = {invocation: self._missed.get(invocation, asked_at) for invocation in unknown}
         failure = "Restate does not know it any more: it was cancelled or killed before it began, or purged"
         return [
-            Event(
+            Event.of(
                 "invocation.status",
                 asked_at,
                 {"invocation": invocation, "status": "completed", "completion_failure": failure},
@@ -221,4 +221,4 @@ class Recorder:
             self._told.pop(row["id"], None)
         else:
             self._told[row["id"]] = data
-        return Event("invocation.status", asked_at, data)
+        return Event.of("invocation.status", asked_at, data)

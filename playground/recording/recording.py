@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playground.errors import RecordingError
-from playground.recording.events import Event
+from playground.recording.events import Event, saved
 from playground.recording.timeline import Timeline
 from playground.recording.trace import Trace
 
@@ -167,7 +167,7 @@ class Recording:
         events = []
         for number, line in enumerate(lines[1:], 2):
             try:
-                events.append(Event.from_fields(json.loads(line)))
+                events.append(saved(json.loads(line)))
             except (ValueError, TypeError) as error:
                 if number == len(lines):
                     break  # whoever wrote it was cut off in the middle of the last line

@@ -8,11 +8,11 @@ meanwhile. So a status counts only if it was asked for after the latest event of
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground.recording import attempts
+from playground.recording import attempts, kinds
 from playground.recording.events import Event
 from playground.recording.trace import TAKEN_BACK, Attempt, Effect, Entry, Pod, RowKey, Trace
 
@@ -84,21 +84,16 @@ class Timeline:
         if self.began_at is None:
             self.began_at = event.at
         self.latest_at = max(self.latest_at, event.at)
-        scope, _, what = event.kind.partition(".")
-        data = event.data
-        if scope in ("attempt", "entry") and event.kind != "attempt.started":
-            attempt = self.open.get((data.get("pod", ""), data.get("attempt", 0)))
-            if attempt is not None and (fold := attempts.FOLDS.get(event.kind)):
-                fold(self, attempt, event.at, data)
+        kind = type(event)
+        if isinstance(event, kinds.OfAttempt) and kind is not kinds.AttemptStarted:
+            attempt = self.open.get((event.pod, event.attempt))
+            if attempt is not None and (fold := attempts.FOLDS.get(kind)):
+                fold(self, attempt, event)
                 self.touch("attempt", attempt.trace.id, attempt.number)
                 if self._unplaced:
-                    self._place_effects(data.get("pod", ""), data.get("attempt", 0))
-        elif scope == "pod":
-            self._pod(what, event.at, data)
-        elif scope == "effect":
-            self._effect(what, event.at, data)
-        elif fold_other := _OTHER_FOLDS.get(event.kind):
-            fold_other(self, event.at, data)
+                    self._place_effects(event.pod, event.attempt)
+        elif fold_other := _OTHER_FOLDS.get(kind):
+            fold_other(self, event)
 
     def trace(self, invocation: str) -> Trace:
         """The trace of an invocation, made when it is first heard of."""
@@ -139,28 +134,31 @@ class Timeline:
 
     # -- pods -----------------------------------------------------------------------------------
 
-    def _pod(self, what: str, at: float, data: Mapping[str, Any]) -> None:
-        name = data.get("pod", "")
-        pod = self.pods.get(name)
+    def _starting(self, event: kinds.PodStarting) -> None:
+        if event.pod not in self.pods:
+            self.pods[event.pod] = Pod(event.pod, event.service, event.revision, started_at=event.at)
+        self.touch("pod", event.pod)
+
+    def _pod(self, event: kinds.OfPod) -> None:
+        pod = self.pods.get(event.pod)
         if pod is None:
-            if what != "starting":
-                return
-            pod = self.pods[name] = Pod(name, data.get("service", ""), data.get("revision", ""), started_at=at)
-        self.touch("pod", name)
-        if what == "ready":
-            pod.phase, pod.ready_at = "ready", at
-        elif what == "stopping":
-            pod.phase = "stopping"
-        elif what == "gone":
-            pod.phase, pod.gone_at = data.get("how", "stopped"), at
-            for number in list(pod.open):
-                attempt = self.open[name, number]
-                if attempt.outcome == "running":
-                    attempt.outcome = attempts.OUTCOME_OF_A_POD.get(pod.phase, "stopped")
-                attempts.close(self, attempt, at, name, number)
-                self.touch("attempt", attempt.trace.id, attempt.number)
-        elif what == "log":
-            pod.logs.append(data.get("text", ""))
+            return
+        self.touch("pod", pod.name)
+        match event:
+            case kinds.PodReady():
+                pod.phase, pod.ready_at = "ready", event.at
+            case kinds.PodStopping():
+                pod.phase = "stopping"
+            case kinds.PodLog():
+                pod.logs.append(event.text)
+            case kinds.PodGone():
+                pod.phase, pod.gone_at = event.how, event.at
+                for number in list(pod.open):
+                    attempt = self.open[pod.name, number]
+                    if attempt.outcome == "running":
+                        attempt.outcome = attempts.OUTCOME_OF_A_POD.get(pod.phase, "stopped")
+                    attempts.close(self, attempt, event.at, pod.name, number)
+                    self.touch("attempt", attempt.trace.id, attempt.number)
 
     def set_status(self, trace: Trace, status: str, at: float) -> None:
         """Give an invocation a status, unless it is completed."""
@@ -179,78 +177,74 @@ class Timeline:
 
     # -- what clients and the admin API say ---------------------------------------------------------
 
-    def _sent(self, at: float, data: Mapping[str, Any]) -> None:
-        trace = self.trace(data.get("invocation", ""))
-        trace.target = trace.target or data.get("target", "")
-        trace.sent_at, trace.body = at, data.get("body")
-        if data.get("delay") and not trace.attempts:
-            self.set_status(trace, "scheduled", at)
+    def _sent(self, event: kinds.InvocationSent) -> None:
+        trace = self.trace(event.invocation)
+        trace.target = trace.target or event.target
+        trace.sent_at, trace.body = event.at, event.body
+        if event.delay and not trace.attempts:
+            self.set_status(trace, "scheduled", event.at)
         self.touch("trace", trace.id)
 
-    def _status(self, at: float, data: Mapping[str, Any]) -> None:
-        trace = self.trace(data.get("invocation", ""))
-        trace.target = trace.target or data.get("target", "")
-        trace.parent = data.get("parent") or trace.parent
-        trace.last_failure = data.get("failure") or trace.last_failure
-        trace.deployment = data.get("deployment") or trace.deployment
+    def _status(self, event: kinds.InvocationStatus) -> None:
+        trace, at = self.trace(event.invocation), event.at
+        trace.target = trace.target or event.target
+        trace.parent = event.parent or trace.parent
+        trace.last_failure = event.failure or trace.last_failure
+        trace.deployment = event.deployment or trace.deployment
         self.touch("trace", trace.id)
-        status = data.get("status", trace.status)
+        status = event.status or trace.status
         # A pod that has sent its result is done. Restate may yet refuse what it did, and try again.
         refused = trace.done and not trace.settled and status in TAKEN_BACK
         if at < trace.status_at or (trace.done and not refused):
             return
         trace.refused = trace.refused or refused
         trace.status, trace.status_at, trace.settled = status, at, status == "completed"
-        if trace.done and data.get("completion_failure"):
-            trace.failure = trace.failure or (0, data["completion_failure"])
+        if trace.done and event.completion_failure:
+            trace.failure = trace.failure or (0, event.completion_failure)
 
-    def _result(self, at: float, data: Mapping[str, Any]) -> None:
-        trace = self.trace(data.get("invocation", ""))
-        trace.value, failure = data.get("value", trace.value), data.get("failure")
-        trace.failure = (failure[0], failure[1]) if failure else None
-        trace.status, trace.status_at, trace.settled = "completed", max(at, trace.status_at), True
+    def _result(self, event: kinds.InvocationResult) -> None:
+        trace = self.trace(event.invocation)
+        trace.value = trace.value if event.value is None else event.value
+        trace.failure = event.failure
+        trace.status, trace.status_at, trace.settled = "completed", max(event.at, trace.status_at), True
         self.touch("trace", trace.id)
 
-    def _awakeable(self, at: float, data: Mapping[str, Any]) -> None:
-        raw_id, signal = parse_awakeable(data.get("awakeable", ""))
+    def _awakeable(self, event: kinds.AwakeableCompleted) -> None:
+        raw_id, signal = parse_awakeable(event.awakeable)
         for trace in self.invocations.values():
             if raw_id and trace.raw_id == raw_id:
-                trace.clicked.setdefault(signal, at)
+                trace.clicked.setdefault(signal, event.at)
                 self.touch("trace", trace.id)
 
-    def _journal(self, _at: float, data: Mapping[str, Any]) -> None:
-        self.trace(data.get("invocation", "")).journal = list(data.get("entries", ()))
+    def _journal(self, event: kinds.JournalRead) -> None:
+        self.trace(event.invocation).journal = list(event.entries)
 
-    def _state(self, _at: float, data: Mapping[str, Any]) -> None:
-        service, key = data.get("service", ""), data.get("key", "")
-        self.states[service, key] = dict(data.get("values", {}))
-        self.touch("state", service, key)
+    def _state(self, event: kinds.StateRead) -> None:
+        self.states[event.service, event.key] = event.values
+        self.touch("state", event.service, event.key)
 
-    def _queue(self, _at: float, data: Mapping[str, Any]) -> None:
-        service, key = data.get("service", ""), data.get("key", "")
-        self.queues[service, key] = Queue(data.get("holder", ""), list(data.get("waiting", ())))
-        self.touch("queue", service, key)
+    def _queue(self, event: kinds.QueueRead) -> None:
+        self.queues[event.service, event.key] = Queue(event.holder, list(event.waiting))
+        self.touch("queue", event.service, event.key)
 
-    def _deployed(self, _at: float, data: Mapping[str, Any]) -> None:
-        name = data.get("revision", "")
-        self.revisions[name] = Revision(
-            name, data.get("service", ""), data.get("deployment", ""), data.get("services", []), data.get("source", "")
-        )
+    def _deployed(self, event: kinds.RevisionDeployed) -> None:
+        name = event.revision
+        self.revisions[name] = Revision(name, event.service, event.deployment, event.services, event.source)
         self.touch("revision", name)
 
-    def _effect(self, what: str, at: float, data: Mapping[str, Any]) -> None:
-        if data.get("again") and self.effects and data.get("number", 0) <= self.effects[-1].number:
+    def _effect(self, event: kinds.OfEffect) -> None:
+        if event.again and self.effects and event.number <= self.effects[-1].number:
             return  # the ledger was started again and tells what it has
         effect = Effect(
-            number=data.get("number", len(self.effects) + 1),
-            kind=data.get("effect", ""),
-            at=at,
-            key=data.get("key", ""),
-            repeated=what == "repeated",
-            refused=what == "refused",
-            body=data.get("body", ""),
-            pod=data.get("pod", ""),
-            attempt=data.get("attempt", 0),
+            number=event.number,
+            kind=event.effect,
+            at=event.at,
+            key=event.key,
+            repeated=isinstance(event, kinds.EffectRepeated),
+            refused=isinstance(event, kinds.EffectRefused),
+            body=event.body,
+            pod=event.pod,
+            attempt=event.attempt,
         )
         self.effects.append(effect)
         self.touch("effect", len(self.effects) - 1)
@@ -272,34 +266,42 @@ class Timeline:
             if effect.row is not None or attempt.ended_at is not None:
                 self._unplaced.remove(position)
 
-    def _cleared(self, _at: float, data: Mapping[str, Any]) -> None:
-        self.forgotten = max(self.forgotten, data.get("last", 0))
+    def _cleared(self, event: kinds.LedgerCleared) -> None:
+        self.forgotten = max(self.forgotten, event.last)
         self.touch("effect", -1)
 
-    def _faults(self, _at: float, data: Mapping[str, Any]) -> None:
-        self.faults[data.get("effect", "")] = dict(data.get("faults", {}))
-        self.touch("faults", data.get("effect", ""))
+    def _faults(self, event: kinds.LedgerFaults) -> None:
+        self.faults[event.effect] = event.faults
+        self.touch("faults", event.effect)
 
-    def _server(self, phase: str) -> None:
-        self.server = phase
-        self.server_starts += phase == "ready"
+    def _server(self, event: Event) -> None:
+        self.server = event.kind.removeprefix("server.")
+        self.server_starts += isinstance(event, kinds.ServerReady)
 
 
-_OTHER_FOLDS: dict[str, Callable[[Timeline, float, Mapping[str, Any]], None]] = {
-    "attempt.started": attempts.started,
-    "invocation.sent": Timeline._sent,
-    "invocation.status": Timeline._status,
-    "invocation.result": Timeline._result,
-    "awakeable.completed": Timeline._awakeable,
-    "journal.read": Timeline._journal,
-    "state.read": Timeline._state,
-    "queue.read": Timeline._queue,
-    "revision.deployed": Timeline._deployed,
-    "ledger.cleared": Timeline._cleared,
-    "ledger.faults": Timeline._faults,
-    "server.starting": lambda timeline, _at, _data: timeline._server("starting"),
-    "server.ready": lambda timeline, _at, _data: timeline._server("ready"),
-    "server.gone": lambda timeline, _at, _data: timeline._server("gone"),
+_OTHER_FOLDS: dict[type[Event], Callable[[Timeline, Any], None]] = {
+    kinds.PodStarting: Timeline._starting,
+    kinds.PodReady: Timeline._pod,
+    kinds.PodStopping: Timeline._pod,
+    kinds.PodLog: Timeline._pod,
+    kinds.PodGone: Timeline._pod,
+    kinds.AttemptStarted: attempts.started,
+    kinds.InvocationSent: Timeline._sent,
+    kinds.InvocationStatus: Timeline._status,
+    kinds.InvocationResult: Timeline._result,
+    kinds.AwakeableCompleted: Timeline._awakeable,
+    kinds.JournalRead: Timeline._journal,
+    kinds.StateRead: Timeline._state,
+    kinds.QueueRead: Timeline._queue,
+    kinds.RevisionDeployed: Timeline._deployed,
+    kinds.EffectHappened: Timeline._effect,
+    kinds.EffectRepeated: Timeline._effect,
+    kinds.EffectRefused: Timeline._effect,
+    kinds.LedgerCleared: Timeline._cleared,
+    kinds.LedgerFaults: Timeline._faults,
+    kinds.ServerStarting: Timeline._server,
+    kinds.ServerReady: Timeline._server,
+    kinds.ServerGone: Timeline._server,
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from playground.errors import RecordingError
-from playground.recording import Entry, Event, Recording, Timeline, Trace
+from playground.recording import Entry, Event, Recording, Timeline, Trace, kinds
 from playground.recording.timeline import awakeable_id
 from playground.views.model import row_id
 from playground.views.source import locate
@@ -84,36 +84,38 @@ def _frames(events: Iterable[Event], trace: Trace) -> dict[str, list[dict[str, A
     numbers: dict[tuple[str, int], int] = {}  # which of its attempts runs where now
     begun = 0
     for event in events:
-        data = event.data
-        if not event.kind.startswith(("attempt.", "entry.")):
+        if not isinstance(event, kinds.OfAttempt):
             continue
-        where = (data.get("pod", ""), data.get("attempt", 0))
-        if event.kind == "attempt.started":
+        where = (event.pod, event.attempt)
+        if isinstance(event, kinds.AttemptStarted):
             numbers.pop(where, None)
-            if data.get("invocation") == trace.id:
+            if event.invocation == trace.id:
                 begun += 1
                 numbers[where] = begun
         elif number := numbers.get(where):
             frame = _frame(event, number, trace)
-            for row in _rows(data):
+            for row in _rows(event):
                 found.setdefault(row, []).append(frame)
     return found
 
 
-def _rows(data: Any) -> list[str]:
-    if data.get("entry") is not None:
-        return [f"e{data['entry']}"]
-    if data.get("signal") is not None:
-        return [f"s{data['signal']}"]
-    return [f"e{entry}" for entry in data.get("entries", ())] + [f"s{signal}" for signal in data.get("signals", ())]
+def _rows(event: Event) -> list[str]:
+    match event:
+        case kinds.OfEntry() | kinds.AttemptFailed() if event.entry is not None:
+            return [f"e{event.entry}"]
+        case kinds.OfEntry() if event.signal is not None:
+            return [f"s{event.signal}"]
+        case kinds.AttemptSuspended() | kinds.AttemptAwaiting():
+            return [f"e{entry}" for entry in event.entries] + [f"s{signal}" for signal in event.signals]
+    return []
 
 
-def _frame(event: Event, attempt: int, trace: Trace) -> dict[str, Any]:
+def _frame(event: kinds.OfAttempt, attempt: int, trace: Trace) -> dict[str, Any]:
     """What one frame said, and whether it came from the server or from the pod."""
     data = event.data
-    to_pod = event.kind in ("entry.replayed", "entry.completed")
+    to_pod = isinstance(event, kinds.EntryReplayed | kinds.EntryCompleted)
     name = str(data.get("type") or event.kind.partition(".")[2])
-    replayed = " (replayed)" if event.kind == "entry.replayed" else ""
+    replayed = " (replayed)" if isinstance(event, kinds.EntryReplayed) else ""
     said = ", ".join(f"{key}: {value}" for key, value in data.items() if key not in ("pod", "attempt", "type", "entry"))
     frame = {
         "at": round(event.at - (trace.sent_at or trace.attempts[0].started_at), 6),

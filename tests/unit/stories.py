@@ -33,7 +33,7 @@ class Tale:
         self._pods: dict[str, int] = {}
 
     def say(self, kind: str, **data: Any) -> Tale:
-        self.events.append(Event(kind, 1000 + len(self.events) / 10, data))
+        self.events.append(Event.of(kind, 1000 + len(self.events) / 10, data))
         return self
 
     def deploy(self, services: list[dict[str, Any]] = SERVICES, number: int = 1) -> Tale:

@@ -85,7 +85,7 @@ def test_one_that_was_killed_ends_without_a_word() -> None:
 
 def test_a_server_that_is_behind_a_suspension_is_asked_again() -> None:
     assert run(Admin("ready"), 0.0, *attempt("attempt.suspended"))[0] == []
-    earlier = [Event(event.kind, event.at - 1, event.data) for event in attempt("attempt.suspended")]
+    earlier = [Event.of(event.kind, event.at - 1, event.data) for event in attempt("attempt.suspended")]
     assert run(Admin("ready"), 0.0, *earlier)[0] == ["ready"]
 
 
@@ -105,7 +105,7 @@ def test_an_end_that_only_a_pod_told_is_asked_for_until_restate_confirms_it() ->
         assert told(recording) == ("completed", False, False)
         await recorder.look()
         assert told(recording) == ("backing-off", False, True)
-        again = [Event(event.kind, event.at, {**event.data, "attempt": 2}) for event in attempt("attempt.ended")]
+        again = [Event.of(event.kind, event.at, {**event.data, "attempt": 2}) for event in attempt("attempt.ended")]
         recording.append(*again)
         assert told(recording) == ("running", False, True)  # what the pod says it has said before
         admin.row["status"] = "completed"
@@ -118,7 +118,7 @@ def test_an_end_that_only_a_pod_told_is_asked_for_until_restate_confirms_it() ->
 
 def test_an_end_that_restate_confirms_is_neither_recorded_nor_asked_for_again() -> None:
     async def looking() -> None:
-        earlier = [Event(event.kind, event.at - 1, event.data) for event in attempt("attempt.ended")]
+        earlier = [Event.of(event.kind, event.at - 1, event.data) for event in attempt("attempt.ended")]
         recording = Recording(earlier)
         admin = Admin("completed")
         recorder = Recorder(recording, admin, lag=0.0)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ class Story:
         self.attempt = 0
 
     def say(self, kind: str, **data: Any) -> Story:
-        self.events.append(Event(kind, len(self.events) / 10, data))
+        self.events.append(Event.of(kind, len(self.events) / 10, data))
         return self
 
     def start_pod(self) -> Story:
@@ -134,9 +134,9 @@ def test_an_end_that_was_said_but_never_stored_is_no_completion() -> None:
 
 def test_an_older_status_from_the_server_does_not_overrule_a_pod() -> None:
     story = Story().start_pod().start(1)
-    story.events.append(Event("invocation.status", 0.0, {"invocation": "inv_1", "status": "pending"}))
+    story.events.append(Event.of("invocation.status", 0.0, {"invocation": "inv_1", "status": "pending"}))
     assert Timeline(story.events).invocations["inv_1"].status == "running"
-    story.events.append(Event("invocation.status", 9.0, {"invocation": "inv_1", "status": "paused"}))
+    story.events.append(Event.of("invocation.status", 9.0, {"invocation": "inv_1", "status": "paused"}))
     assert Timeline(story.events).invocations["inv_1"].status == "paused"
 
 
@@ -165,7 +165,7 @@ KINDS = [
 ]  # fmt: skip
 events_strategy = st.lists(
     st.builds(
-        Event,
+        Event.of,
         st.sampled_from(KINDS),
         st.floats(0, 1e9),
         st.fixed_dictionaries(
@@ -215,8 +215,8 @@ def test_folding_bit_by_bit_is_folding_at_once(events: list[Event]) -> None:
 
 def test_a_saved_recording_keeps_what_it_does_not_know(tmp_path: Path) -> None:
     events = [
-        Event("from.the.future", 1.5, {"new": {"deep": [1, "\u2028\ud800"]}}),
-        Event("pod.log", 2.0, {"text": "a\nb"}),
+        Event.of("from.the.future", 1.5, {"new": {"deep": [1, "\u2028\ud800"]}}),
+        Event.of("pod.log", 2.0, {"text": "a\nb"}),
     ]
     path = Recording(events).save(tmp_path / "run.jsonl")
     assert list(Recording.load(path).events) == events

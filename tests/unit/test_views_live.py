@@ -68,7 +68,7 @@ def hear(page: Picture, messages: list[dict[str, Any]]) -> bool:
 
 
 def sending(invocation: str, at: float = 1.0) -> Event:
-    return Event("invocation.sent", at, {"invocation": invocation, "target": "A/b"})
+    return Event.of("invocation.sent", at, {"invocation": invocation, "target": "A/b"})
 
 
 def eventually(reached: Callable[[], object], timeout: float = 5) -> None:
@@ -137,7 +137,7 @@ def test_what_does_not_concern_a_view_is_not_sent() -> None:
     recording = Recording()
     widget = Counter(recording)
     widget._receive({"type": "have", "view": "v", "at": 0}, None)
-    recording.append(Event("pod.starting", 1, {"pod": "a"}))
+    recording.append(Event.of("pod.starting", 1, {"pod": "a"}))
     recording.append(sending("inv_1"))
     eventually(lambda: widget.sent)
     assert widget.sent[0]["from"] == 0

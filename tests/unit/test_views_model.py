@@ -75,7 +75,7 @@ def test_a_delta_may_begin_before_what_the_page_has(known: int, begin: int) -> N
 def test_other_invocations_do_not_concern_it() -> None:
     recording = Recording(long_day().events)
     position = len(recording.timeline.changes)
-    recording.append(Event("invocation.sent", 2000, {"invocation": "inv_x", "target": "User/bob/add"}))
+    recording.append(Event.of("invocation.sent", 2000, {"invocation": "inv_x", "target": "User/bob/add"}))
     changes = recording.timeline.changes[position:]
     assert changes
     assert model.delta(recording.timeline, "inv_s", changes) is None
@@ -91,7 +91,7 @@ def test_a_call_that_becomes_known_late_brings_all_of_the_called_one() -> None:
     assert list(model.picture(recording.timeline, "inv_s")["tables"]["traces"]) == ["inv_s"]
     position = len(recording.timeline.changes)
     told = {"pod": "shop-1", "attempt": caller, "type": "Call invocation id", "entry": 1, "callee": "inv_u"}
-    recording.append(Event("entry.completed", 1002, told))
+    recording.append(Event.of("entry.completed", 1002, told))
     delta = model.delta(recording.timeline, "inv_s", recording.timeline.changes[position:])
     assert delta is not None
     assert {"inv_u/e0", "inv_u/e1"} <= set(delta["tables"]["entries"])
@@ -119,16 +119,16 @@ def many_entries(count: int) -> list[Event]:
     """One attempt with so many steps."""
     where: dict[str, Any] = {"pod": "big-1", "attempt": 1}
     events = [
-        Event("pod.starting", 1000, {"pod": "big-1", "service": "big", "revision": "big-00001"}),
-        Event("attempt.started", 1001, {**where, "invocation": "inv_b", "target": "Big/run", "known": 1, "id": ""}),
-        Event("entry.replayed", 1001, {**where, "type": "Input", "entry": 0, "value": "{}", "size": 2}),
+        Event.of("pod.starting", 1000, {"pod": "big-1", "service": "big", "revision": "big-00001"}),
+        Event.of("attempt.started", 1001, {**where, "invocation": "inv_b", "target": "Big/run", "known": 1, "id": ""}),
+        Event.of("entry.replayed", 1001, {**where, "type": "Input", "entry": 0, "value": "{}", "size": 2}),
     ]
     for entry in range(1, count):
         at = 1001 + entry / 500
         step = {**where, "entry": entry}
         events += [
-            Event("entry.executed", at, {**step, "type": "Run", "name": f"step {entry}"}),
-            Event("entry.completed", at + 0.001, {**step, "type": "Run completion", "value": "1", "size": 1}),
+            Event.of("entry.executed", at, {**step, "type": "Run", "name": f"step {entry}"}),
+            Event.of("entry.completed", at + 0.001, {**step, "type": "Run completion", "value": "1", "size": 1}),
         ]
     return events
 
