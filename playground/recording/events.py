@@ -138,14 +138,15 @@ def heard(told: Any, by: Speaker, pod: str = "") -> Event:
     """
     if not isinstance(told, dict):
         return _not_taken("event.malformed", told, by, pod, "no table of fields")
-    kind = KINDS.get(told.get("kind", "")) if isinstance(told.get("kind"), str) else None
+    name = told.get("kind")
+    kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is not None and kind.BY not in (by, "anybody"):
         return _not_taken("event.refused", told, by, pod, f"this is for the {kind.BY} to say")
-    if by != "pod":
-        return _guarded(told, by)
-    if told.get("pod", pod) != pod:
-        return _not_taken("event.refused", told, by, pod, "a pod speaks of itself only")
-    return _guarded({**told, "pod": pod}, by, pod)
+    if by == "pod":
+        if told.get("pod", pod) != pod:
+            return _not_taken("event.refused", told, by, pod, "a pod speaks of itself only")
+        told = {**told, "pod": pod}
+    return _guarded(told, by, pod)
 
 
 def saved(told: Any) -> Event:
@@ -171,28 +172,27 @@ def _guarded(told: Mapping[str, Any], by: Speaker, pod: str = "") -> Event:
 
 
 def _read(told: Mapping[str, Any]) -> Event:
-    given = dict(told)
-    kind, at = given.pop("kind", None), seconds(given.pop("at", None))
-    known = KINDS.get(kind) if isinstance(kind, str) else None
-    if known is None:
-        return Unknown(at, text(kind), more={text(name): anything(value) for name, value in given.items()})
-    checks, required, _ = _shapes[known]
-    if missing := required.difference(given):
-        raise Wrong(f"{min(missing)}: not there")
+    name, at = told.get("kind"), seconds(told.get("at"))
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        given = {text(n): anything(value) for n, value in told.items() if n not in ("kind", "at")}
+        return Unknown(at, text(name), more=given)
+    checks, required, _ = _shapes[kind]
     taken: dict[str, Any] = {}
     more: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in told.items():
         check = checks.get(name)
         if check is None:
-            more[text(name)] = anything(value)
+            if name not in ("kind", "at"):
+                more[text(name)] = anything(value)
         elif value is not None:
             try:
                 taken[name] = check(value)
             except Wrong as wrong:
                 raise Wrong(f"{name}: {wrong}") from None
-        elif name in required:
-            raise Wrong(f"{name}: not there")
-    return known(at, **taken, more=more or NOTHING)
+    if not required <= taken.keys():
+        raise Wrong(f"{min(required - taken.keys())}: not there")
+    return kind(at, **taken, more=more) if more else kind(at, **taken)
 
 
 def _not_taken(kind: str, told: Any, by: str, pod: str, why: str) -> Event:
