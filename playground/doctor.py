@@ -17,7 +17,6 @@ import socket
 import sys
 import tempfile
 import tomllib
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from playground.errors import PlaygroundError
 from playground.local.binary import cache_dir, find_server, server_package
 from playground.local.leftovers import data_dirs, strays
 from playground.local.npm import npm_commands
+from playground.proxies import LOOPBACK, not_exempt, proxies
 
 ROOT = Path(__file__).parents[1]
 """The checkout: where requirements.txt and the notebooks are."""
@@ -177,14 +177,18 @@ def check_loopback() -> Check:
 
 def check_proxy() -> Check:
     """A proxy in the environment leaves loopback alone: it could not reach it."""
-    used = sorted(name for name in urllib.request.getproxies() if name in ("http", "https", "all"))
+    used = proxies()
     if not used:
         return Check("proxy", True, "none set")
-    names = ", ".join(f"{name}_proxy" for name in used)
-    if all(urllib.request.proxy_bypass(host) for host in ("127.0.0.1", "localhost")):
+    names = ", ".join(used)
+    hosts = not_exempt()
+    if not hosts:
         return Check("proxy", True, f"{names} set; loopback is exempt")
-    found = f"{names} set, and 127.0.0.1 or localhost not exempt: your own requests to the playground would go there"
-    return Check("proxy", None, found, 'export NO_PROXY="127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}"')
+    found = (
+        f"{names} set, and {' and '.join(hosts)} not exempt. A playground exempts loopback for itself and all that it"
+        " starts; what you run in a terminal would ask the proxy for it"
+    )
+    return Check("proxy", None, found, f'export NO_PROXY="{",".join(LOOPBACK)}${{NO_PROXY:+,$NO_PROXY}}"')
 
 
 def check_memory() -> Check:

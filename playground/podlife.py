@@ -14,7 +14,7 @@ from typing import Any
 
 from playground.backend import Record
 from playground.errors import DeployError
-from playground.pod.serve import REFUSED
+from playground.pod import REFUSED
 from playground.recording import Event, heard, kinds
 
 

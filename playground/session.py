@@ -23,6 +23,7 @@ from playground.errors import DeployError, PlaygroundClosed, PodNotFound, Reques
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
 from playground.ledger.client import LedgerClient
 from playground.opening import asked_for, data_directory, make_backend
+from playground.proxies import exempt_loopback
 from playground.recording import Event, Recording
 from playground.recording.recorder import Recorder
 from playground.restate.admin import Admin
@@ -111,6 +112,7 @@ class Playground:
     @classmethod
     def _launch(cls, backend: str, settings: Settings, data_dir: str | os.PathLike[str] | None = None) -> Playground:
         """Start a playground without making it the notebook's."""
+        exempt_loopback()
         recording = Recording()
         directory = data_directory(data_dir)
         made = make_backend(backend, directory, data_dir is None, settings, recording)

@@ -9,9 +9,7 @@ defined a moment ago) is tried again until a deadline; everything else is an err
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
-import os
 import time
 import warnings
 from collections.abc import Coroutine
@@ -19,12 +17,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import httpx
 
 from playground.errors import ClusterError
 from playground.knative.kubeconfig import server_of
+from playground.proxies import exempt_loopback
 
 if TYPE_CHECKING:
     from kr8s._api import Api
@@ -94,7 +92,7 @@ class Kubernetes:
             ClusterError: there is no such file or context, nobody answers, or not to us.
         """
         server = server_of(kubeconfig, context)
-        _exempt_from_proxy(server)
+        exempt_loopback(server)  # kr8s would ask a proxy for our own loopback
         import kr8s.asyncio
 
         fix = f"kubectl --kubeconfig {kubeconfig} --context {context} version    # until that answers"
@@ -330,20 +328,6 @@ class Kubernetes:
     async def _call(self, method: str, **request: Any) -> httpx.Response:
         async with self.api.call_api(method, raise_for_status=False, **request) as answer:
             return answer
-
-
-def _exempt_from_proxy(server: str) -> None:
-    """A proxy of the environment cannot reach our loopback; kr8s would ask it all the same."""
-    host = urlsplit(server).hostname or ""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if loopback:
-        for name in ("NO_PROXY", "no_proxy"):
-            exempt = [one for one in os.environ.get(name, "").split(",") if one]
-            if host not in exempt:
-                os.environ[name] = ",".join([*exempt, host])
 
 
 def said(answer: httpx.Response) -> str:

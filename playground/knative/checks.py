@@ -6,7 +6,6 @@ disk are estimates with room to spare: what the node, Knative, Restate and a few
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from playground.errors import SetupError
 from playground.knative import place
 from playground.knative.kind import CommandFailed, find_engine, kind_version
 from playground.knative.versions import KIND_VERSION
+from playground.proxies import exempt_hosts
 
 NEEDED_MEMORY = 4_000_000_000
 NEEDED_DISK = 10_000_000_000
@@ -120,7 +120,7 @@ def check_cluster_proxy() -> Check:
     if hosts & {"127.0.0.1", "localhost", "::1"}:
         found = "it is on this machine's loopback, where the node cannot reach it"
         return Check(name, False, found, "Set HTTP_PROXY and HTTPS_PROXY to an address that containers reach, too.")
-    exempt = os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")).split(",")
+    exempt = exempt_hosts()
     wanted = [one for one in ("127.0.0.1", "localhost", ".svc", ".cluster.local") if one not in exempt]
     if wanted:
         fix = f'export NO_PROXY="{",".join(wanted)}${{NO_PROXY:+,$NO_PROXY}}"'

@@ -150,7 +150,8 @@ class Connection:
 
     async def delete_all(self, resource: Resource, labels: str) -> None:
         """Delete the objects with these labels, and only those."""
-        assert labels  # an empty selector selects everything there is, whoever it belongs to
+        if not labels:  # an empty selector selects everything there is, whoever it belongs to
+            raise ValueError("objects are deleted by their labels")
         await self._ask("DELETE", resource, params={"labelSelector": labels}, content=json.dumps(_delete_options(None)))
 
     async def served(self, resource: Resource) -> bool:

@@ -15,7 +15,7 @@ import signal
 from typing import Any
 
 from playground.local.pods import PodProcess, RevisionPods
-from playground.pod.serve import GRACE
+from playground.pod import GRACE
 
 MAX_BACKOFF = 5.0
 """Seconds at most until a pod that keeps crashing is started again."""

@@ -24,16 +24,11 @@ from hypercorn.config import Config
 from hypercorn.utils import wrap_app
 from restate.server import install_shutdown_hook
 
-from playground.pod import outside
+from playground.pod import GRACE, REFUSED, outside
 from playground.pod.emit import emit
 from playground.pod.gate import Gate
 from playground.pod.source import Refused, discover, load_app
 from playground.pod.tap import Tap
-
-REFUSED = 65
-"""Exit code of a pod whose source cannot be served (EX_DATAERR)."""
-GRACE = 30.0
-"""Seconds a stopping pod lets open attempts finish."""
 
 
 def run(source: Path, *, tapped: bool = True) -> int:

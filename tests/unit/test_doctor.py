@@ -121,13 +121,14 @@ def test_no_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     ("exempt", "ok"), [("", None), ("127.0.0.1", None), ("127.0.0.1,localhost", True), ("*", True)]
 )
 def test_a_proxy(monkeypatch: pytest.MonkeyPatch, exempt: str, ok: bool | None) -> None:
-    for name in ("http_proxy", "HTTPS_PROXY", "https_proxy", "all_proxy", "ALL_PROXY", "NO_PROXY"):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("no_proxy", exempt)
     check = doctor.check_proxy()
     assert check.ok is ok
-    assert "http_proxy set" in check.found
+    assert check.found.startswith("HTTPS_PROXY, HTTP_PROXY set")
     assert ok or "export NO_PROXY=" in check.fix
 
 
