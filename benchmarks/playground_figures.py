@@ -39,12 +39,12 @@ async def step(ctx: restate.Context) -> str:
 # A load from a process of its own: requests per second at 16 requests at a time.
 CLIENT = """
 import asyncio, sys, time, httpx
-url, count = sys.argv[1], int(sys.argv[2])
+socket, path, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 async def main():
-    limits = httpx.Limits(max_connections=16)
-    async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=60) as client:
+    transport = httpx.AsyncHTTPTransport(uds=socket, limits=httpx.Limits(max_connections=16))
+    async with httpx.AsyncClient(transport=transport, base_url="http://restate", timeout=60) as client:
         async def one():
-            (await client.post(url, json="ada")).raise_for_status()
+            (await client.post(path, json="ada")).raise_for_status()
         await asyncio.gather(*(one() for _ in range(32)))
         began = time.perf_counter()
         await asyncio.gather(*(one() for _ in range(count)))
@@ -161,17 +161,20 @@ def _throughput(pg: Playground) -> tuple[list[float], list[float]]:
             pg._engine.run(pg._admin.register(address, breaking=False))
             with_tap, without = [], []
             for _ in range(ROUNDS):
-                with_tap.append(_load(f"{pg.ingress_url}/Tapped/greet"))
-                without.append(_load(f"{pg.ingress_url}/Untapped/greet"))
+                with_tap.append(_load(pg, "/Tapped/greet"))
+                without.append(_load(pg, "/Untapped/greet"))
         finally:
             pod.kill()
             pod.wait()
     return with_tap, without
 
 
-def _load(url: str) -> float:
+def _load(pg: Playground, path: str) -> float:
     answer = subprocess.run(
-        [sys.executable, "-c", CLIENT, url, str(REQUESTS)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", CLIENT, str(pg._backend.ingress.socket), path, str(REQUESTS)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(answer.stdout)
 

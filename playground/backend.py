@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import httpx
+
 Record = Callable[..., None]
 """`Recording.append`: takes events; may be called from any thread."""
 
@@ -36,6 +38,32 @@ class Settings:
     idle_window: float = 2.0
     pods: str = "fork"
     gated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A way to a server: a URL, and the Unix socket that leads there if no port does.
+
+    Attributes:
+        url: base URL; with a socket, its host is a mere name.
+        socket: path of the socket, which only its owner can reach; None: the URL is to be dialled.
+    """
+
+    url: str
+    socket: Path | None = None
+
+    def client(self, timeout: httpx.Timeout | float | None, *, connections: int | None = 100) -> httpx.AsyncClient:
+        """A client of what is behind it. No proxy of the environment leads there.
+
+        Args:
+            connections: at a time; None: as many as are asked for.
+        """
+        transport = httpx.AsyncHTTPTransport(
+            uds=None if self.socket is None else str(self.socket),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=20),
+            trust_env=False,
+        )
+        return httpx.AsyncClient(transport=transport, base_url=self.url, timeout=timeout, trust_env=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +95,12 @@ class Backend(Protocol):
     lag: float
 
     @property
-    def ingress_url(self) -> str:
-        """Base URL of Restate's ingress."""
+    def ingress(self) -> Door:
+        """The way to Restate's ingress; the same for as long as the playground is open."""
 
     @property
-    def admin_url(self) -> str:
-        """Base URL of Restate's admin API."""
+    def admin(self) -> Door:
+        """The way to Restate's admin API; the same for as long as the playground is open."""
 
     @property
     def ledger_url(self) -> str:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from playground import keyed
-from playground.backend import Backend, Settings
+from playground.backend import Backend, Door, Settings
 from playground.current import close_current, make_current, notebooks_shell
 from playground.deploying import Deployer
 from playground.engine import Engine
@@ -30,6 +30,7 @@ from playground.restate.admin import Admin
 from playground.restate.body import as_body, check_body
 from playground.restate.ingress import NO_BODY, Ingress, encode
 from playground.restate.target import Target, parse_target
+from playground.restate.tcp import TcpDoor
 from playground.revisions import Revisions, in_use
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Playground:
         self._backend, self._engine, self._directory = backend, engine, directory
         self.settings = settings
         self.atlases: list[Atlas] = []
+        self._doors: dict[Door, TcpDoor] = {}
         self._closed = False
         self._owner = os.getpid()
 
@@ -131,8 +133,8 @@ class Playground:
     async def _start(self) -> None:
         await self._backend.open()
         self.settings = self._backend.settings
-        self._ingress = Ingress(lambda: self._backend.ingress_url, self._backend.ready)
-        self._admin = Admin(lambda: self._backend.admin_url, self._backend.ready)
+        self._ingress = Ingress(self._backend.ingress, self._backend.ready)
+        self._admin = Admin(self._backend.admin, self._backend.ready)
         self._recorder = Recorder(self.recording, self._admin, lag=self._backend.lag)
         self.ledger = LedgerClient(self)
         self._deployer = Deployer(self._directory, self._backend, self._admin, self.recording)
@@ -149,6 +151,8 @@ class Playground:
         async def stop() -> None:
             self._recorder.close()
             self.ledger.close()
+            for door in self._doors.values():
+                await door.close()
             await self._ingress.close()
             await self._admin.close()
             await self._backend.close()
@@ -473,15 +477,33 @@ class Playground:
 
     @property
     def ingress_url(self) -> str:
-        """Base URL of Restate's ingress, for any HTTP client."""
-        return self._backend.ingress_url
+        """Base URL of Restate's ingress, for any HTTP client.
+
+        The embedded server listens on no port. Asking for this opens one on 127.0.0.1, until the playground is
+        closed: whoever has the URL is let in, and nobody else, for a part of its path is secret.
+        """
+        return self._tcp(self._backend.ingress)
 
     @property
     def admin_url(self) -> str:
-        """Base URL of Restate's admin API; Restate's own UI is at its `/ui`."""
-        return self._backend.admin_url
+        """Base URL of Restate's admin API, for any HTTP client. It opens a port as `ingress_url` does."""
+        return self._tcp(self._backend.admin)
 
     # -- inside ---------------------------------------------------------------------------------------
+
+    def _tcp(self, door: Door) -> str:
+        """A URL that any HTTP client can use."""
+        if door.socket is None:
+            return door.url
+        self._check_open()
+
+        async def opened() -> str:
+            if door not in self._doors:
+                self._doors[door] = made = TcpDoor(door)
+                await made.open()
+            return self._doors[door].url
+
+        return self._engine.run(opened())
 
     def _wait_until(self, reached: Callable[[], bool], timeout: float) -> bool:
         """Wait until something recorded makes `reached()` true; False if it does not in time."""

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from playground.backend import Record, Settings, Started
+from playground.backend import Door, Record, Settings, Started
 from playground.errors import ClusterError, DeployError, StartError
 from playground.knative import leftovers, rights
 from playground.knative import revision as manifest
@@ -94,14 +94,14 @@ class KnativeBackend:
         self._closed = False
 
     @property
-    def ingress_url(self) -> str:
-        """Base URL of Restate's ingress."""
-        return self._there.url(0)
+    def ingress(self) -> Door:
+        """The way to Restate's ingress."""
+        return Door(self._there.url(0))
 
     @property
-    def admin_url(self) -> str:
-        """Base URL of Restate's admin API."""
-        return self._there.url(1)
+    def admin(self) -> Door:
+        """The way to Restate's admin API."""
+        return Door(self._there.url(1))
 
     @property
     def ledger_url(self) -> str:

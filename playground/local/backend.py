@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from playground.backend import Record, Settings, Started
+from playground.backend import Door, Record, Settings, Started
 from playground.errors import DeployError
 from playground.local.activator import Activator
 from playground.local.binary import find_server
@@ -14,6 +14,8 @@ from playground.local.keepers import Keepers
 from playground.local.outside import LedgerProcess
 from playground.local.processes import Processes
 from playground.local.server import RestateServer, check_directory
+from playground.local.sockets import Sockets
+from playground.restate.tcp import TcpDoor
 
 LOAD_TIMEOUT = 30.0
 """Seconds a source may take to load."""
@@ -38,23 +40,25 @@ class LocalBackend:
         self._processes = Processes(directory, remove=remove)
         # Of the atlas's pods some iterate a set in another order than others, as pods of a cluster do.
         self._keepers = Keepers(directory) if settings.gated and settings.pods == "fork" else None
+        self._sockets: Sockets | None = None
         self._server: RestateServer | None = None
+        self._pods_door: TcpDoor | None = None
         self._activators: dict[str, Activator | ExclusiveActivator] = {}
         self._ledger = LedgerProcess(
             directory / "ledger.sqlite", processes=self._processes, settings=settings, record=record
         )
 
     @property
-    def ingress_url(self) -> str:
-        """Base URL of Restate's ingress."""
+    def ingress(self) -> Door:
+        """The way to Restate's ingress."""
         assert self._server is not None
-        return self._server.ingress_url
+        return self._server.ingress
 
     @property
-    def admin_url(self) -> str:
-        """Base URL of Restate's admin API."""
+    def admin(self) -> Door:
+        """The way to Restate's admin API."""
         assert self._server is not None
-        return self._server.admin_url
+        return self._server.admin
 
     @property
     def ledger_url(self) -> str:
@@ -65,11 +69,23 @@ class LocalBackend:
         """Start keeper and server; the keeper imports the SDK while the server gets ready."""
         check_directory(self._directory)
         binary = await asyncio.to_thread(find_server)
+        self._sockets = Sockets(self._directory)
         self._server = RestateServer(
-            binary.path, self._directory, processes=self._processes, settings=self.settings, record=self._record
+            binary.path,
+            self._directory,
+            self._sockets,
+            processes=self._processes,
+            settings=self.settings,
+            record=self._record,
         )
-        await self._processes.start()
         try:
+            await self._processes.start(also_remove=self._sockets.shortcut)
+        except BaseException:
+            self._sockets.close()
+            raise
+        try:
+            self._pods_door = TcpDoor(self._server.ingress)
+            await self._pods_door.open()
             work = [self._server.start()]
             if self.settings.pods == "fork":
                 work.append(self._processes.warm())
@@ -88,12 +104,13 @@ class LocalBackend:
 
     async def start_revision(self, service: str, revision: str, source: Path) -> Started:
         """Give the revision an address and start its first pod."""
+        assert self._pods_door is not None
         kind = ExclusiveActivator if self.settings.gated else Activator
         activator = kind(
             service,
             revision,
             source,
-            env={"LEDGER_URL": self.ledger_url, "RESTATE_INGRESS_URL": self.ingress_url},
+            env={"LEDGER_URL": self.ledger_url, "RESTATE_INGRESS_URL": self._pods_door.url},
             processes=self._keepers or self._processes,
             settings=self.settings,
             record=self._record,
@@ -141,4 +158,8 @@ class LocalBackend:
         self._ledger.close()
         if self._keepers is not None:
             await self._keepers.close()
+        if self._pods_door is not None:
+            await self._pods_door.close()
         await self._processes.close()
+        if self._sockets is not None:
+            self._sockets.close()

@@ -50,10 +50,10 @@ class Keeper:
 
     Args:
         control: the socket to the kernel.
-        scratch: a directory to remove at the end, or None.
+        scratch: directories to remove at the end.
     """
 
-    def __init__(self, control: socket.socket, scratch: Path | None) -> None:
+    def __init__(self, control: socket.socket, scratch: list[Path]) -> None:
         self._control = control
         self._scratch = scratch
         self._kernel = os.getppid()
@@ -172,8 +172,8 @@ class Keeper:
             _signal_group(pid, signal.SIGKILL)
         for pid in self._children:
             os.waitpid(pid, 0)
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        for directory in self._scratch:
+            shutil.rmtree(directory, ignore_errors=True)
         os._exit(0)
 
 
@@ -234,11 +234,11 @@ def die_with_parent(parent: int) -> None:
 
 
 def main() -> NoReturn:
-    """`python -m playground.local.keeper CONTROL LOCK [SCRATCH]`; the first two are file descriptors."""
+    """`python -m playground.local.keeper CONTROL LOCK [SCRATCH ...]`; the first two are file descriptors."""
     control, lock = int(sys.argv[1]), int(sys.argv[2])
     for fd in (control, lock):
         os.set_inheritable(fd, False)  # the lock on the data directory is just held open
-    Keeper(socket.socket(fileno=control), Path(sys.argv[3]) if len(sys.argv) > 3 else None).run()
+    Keeper(socket.socket(fileno=control), [Path(each) for each in sys.argv[3:]]).run()
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ def _role(process: psutil.Process) -> str | None:
         return None
     if process.name() == _SERVER:
         # A server somebody runs for purposes of their own is none of our business.
-        return _SERVER if PREFIX in process.environ().get("RESTATE_BASE_DIR", "") else None
+        environment = process.environ()
+        return _SERVER if any(PREFIX in environment.get(name, "") for name in ("RESTATE_BASE_DIR", "TMPDIR")) else None
     arguments = process.cmdline()[1:4]
     return next((module for module in (_KEEPER, _POD) if module in arguments), None)
 

@@ -53,13 +53,16 @@ class Processes:
         self._early: dict[int, int] = {}
         self._closing = False
 
-    async def start(self) -> None:
-        """Start the keeper."""
+    async def start(self, *, also_remove: Path | None = None) -> None:
+        """Start the keeper.
+
+        Args:
+            also_remove: a directory elsewhere that is removed with the keeper's end in any case.
+        """
         lock = self._lock_directory()
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "playground.local.keeper", str(theirs.fileno()), str(lock)]
-        if self._remove:
-            command.append(str(self._directory))
+        command += [str(path) for path in (self._directory if self._remove else None, also_remove) if path]
         with (self._directory / "keeper.log").open("ab") as log:
             # A session of its own: the stop button signals the kernel's process group.
             self._keeper = subprocess.Popen(  # noqa: ASYNC220

@@ -1,8 +1,7 @@
-"""The Restate server of the embedded backend: a child process on loopback, brought back when it dies.
+"""The Restate server of the embedded backend: a child process on Unix sockets, brought back when it dies.
 
-Ports are picked free, then given to the server; between the picking and the binding somebody else may
-take one, so a start that fails for that reason is tried again with others. Once it has been ready,
-its ports are kept: pods, notebooks and the data directory know them.
+Restate's ingress and admin API have no authentication of their own. So the server listens on no port at all; its
+sockets are in a directory that only the playground's owner may enter (see `sockets`), the same after a restart.
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ import json
 import os
 import shutil
 import signal
-import socket
 import time
 from pathlib import Path
 
 import httpx
 
-from playground.backend import Record, Settings
+from playground.backend import Door, Record, Settings
 from playground.errors import StartError
 from playground.local.processes import Processes
+from playground.local.sockets import NODE, Sockets
 from playground.recording import Event
 from playground.restate.settings import environment
 
@@ -38,15 +37,29 @@ class RestateServer:
     Args:
         binary: the program.
         directory: the playground's data directory; the server's own is below it.
+        sockets: where it listens.
+
+    Attributes:
+        ingress: where requests go.
+        admin: where deployments are registered and questions asked; its `/ui` is Restate's own UI.
     """
 
     def __init__(
-        self, binary: Path, directory: Path, *, processes: Processes, settings: Settings, record: Record
+        self,
+        binary: Path,
+        directory: Path,
+        sockets: Sockets,
+        *,
+        processes: Processes,
+        settings: Settings,
+        record: Record,
     ) -> None:
-        self._binary, self._directory = binary, directory
+        self._binary, self._sockets = binary, sockets
+        self.ingress = Door("http://restate-ingress", sockets.ingress)
+        self.admin = Door("http://restate-admin", sockets.admin)
         self._processes, self._settings, self._record = processes, settings, record
         self._log = directory / "restate-server.log"
-        self._ports: tuple[int, int, int] = (0, 0, 0)
+        self._scratch = directory / "tmp"
         self._pid: int | None = None
         self._up = asyncio.Event()
         self._was_up = False
@@ -54,16 +67,6 @@ class RestateServer:
         self._deaths: list[float] = []
         self._closing = False
         self._restart: asyncio.Task[None] | None = None
-
-    @property
-    def ingress_url(self) -> str:
-        """Where requests go."""
-        return f"http://127.0.0.1:{self._ports[0]}"
-
-    @property
-    def admin_url(self) -> str:
-        """Where deployments are registered and questions asked; its `/ui` is Restate's own UI."""
-        return f"http://127.0.0.1:{self._ports[1]}"
 
     @property
     def pid(self) -> int | None:
@@ -74,15 +77,10 @@ class RestateServer:
         """Start and wait until it is healthy.
 
         Raises:
-            StartError: the data directory, the port or the server itself is the reason.
+            StartError: the data directory or the server itself is the reason.
         """
-        for _ in range(5):
-            self._ports = _free_ports()
-            if await self._run():
-                return
-            if "in use" not in self._log_tail():
-                break
-        raise self._explain()
+        if not await self._run():
+            raise self._explain()
 
     async def ready(self) -> None:
         """Wait until it is healthy, e.g. after a death.
@@ -110,14 +108,14 @@ class RestateServer:
 
     async def _run(self) -> bool:
         self._record(Event.now("server.starting"))
+        await asyncio.to_thread(_empty, self._scratch)
         self._pid = await self._processes.exec(
             [str(self._binary), "--no-logo"], self._environment(), self._log, self._exited
         )
         deadline = time.monotonic() + START_TIMEOUT
-        # No proxy: a proxy named in the environment cannot reach our loopback.
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
-            for url in (f"{self.admin_url}/health", f"{self.ingress_url}/restate/health"):
-                while not await _healthy(client, url):
+        async with self.admin.client(2) as admin, self.ingress.client(2) as ingress:
+            for client, path in ((admin, "/health"), (ingress, "/restate/health")):
+                while not await _healthy(client, path):
                     if self._pid is None:
                         return False
                     if time.monotonic() > deadline:
@@ -145,16 +143,13 @@ class RestateServer:
             self._failed = self._explain()
 
     def _environment(self) -> dict[str, str]:
-        ingress, admin, node = self._ports
         ours = {
             **environment(self._settings),
-            "RESTATE_BASE_DIR": str(self._directory / "restate"),
-            "RESTATE_NODE_NAME": "playground",  # the default is the host's name, and names a directory
-            "RESTATE_BIND_IP": "127.0.0.1",
-            "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
-            "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
-            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
-            "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{node}",
+            "RESTATE_BASE_DIR": str(self._sockets.base),
+            "RESTATE_NODE_NAME": NODE,
+            "RESTATE_LISTEN_MODE": "unix",
+            "RESTATE_ADVERTISED_ADDRESS": f"unix:{self._sockets.fabric}",
+            "TMPDIR": str(self._scratch),  # it leaves a directory behind there at every start
         }
         if self._settings.gated:  # one attempt per connection, and so per pod
             ours["RESTATE_WORKER__INVOKER__HTTP2_STREAMS_PER_CONNECTION_LIMIT"] = "1"
@@ -212,12 +207,9 @@ def _message(line: str) -> str:
         return line
 
 
-def _free_ports() -> tuple[int, int, int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports[0], ports[1], ports[2]
+def _empty(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
 
 
 async def _healthy(client: httpx.AsyncClient, url: str) -> bool:

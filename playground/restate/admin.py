@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
+from playground.backend import Door
 from playground.errors import RequestError
 from playground.restate import protocol
 from playground.restate.ingress import refusal
@@ -31,13 +32,13 @@ class Admin:
     """A client of the admin API. Lives on the engine's loop.
 
     Args:
-        url: gives the admin API's base URL.
+        door: the way to it.
         ready: waits until the server is ready.
     """
 
-    def __init__(self, url: Callable[[], str], ready: Callable[[], Awaitable[None]]) -> None:
-        self._url, self._ready = url, ready
-        self._client = httpx.AsyncClient(trust_env=False, timeout=30)
+    def __init__(self, door: Door, ready: Callable[[], Awaitable[None]]) -> None:
+        self._ready = ready
+        self._client = door.client(30)
 
     async def register(self, address: str, *, breaking: bool) -> dict[str, Any]:
         """Register a deployment; Restate discovers it at its address. Returns what Restate found.
@@ -172,7 +173,7 @@ class Admin:
         while True:
             await self._ready()
             try:
-                return await self._client.request(method, self._url() + path, **options)
+                return await self._client.request(method, path, **options)
             except httpx.TransportError as error:
                 # Everything asked here may be asked twice: registering and the verbs are idempotent.
                 if time.monotonic() > deadline:

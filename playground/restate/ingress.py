@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
+from playground.backend import Door
 from playground.errors import RequestError
 from playground.restate.target import Target
 
@@ -24,16 +25,14 @@ class Ingress:
     """A client of the ingress. Lives on the engine's loop.
 
     Args:
-        url: gives the ingress's base URL.
+        door: the way to it.
         ready: waits until the server is ready; a request that could not even connect is sent again after it.
     """
 
-    def __init__(self, url: Callable[[], str], ready: Callable[[], Awaitable[None]]) -> None:
-        self._url, self._ready = url, ready
-        # Loopback needs no proxy, and waiting for a result has a deadline of its own.
-        self._client = httpx.AsyncClient(
-            trust_env=False, timeout=httpx.Timeout(None, connect=5), limits=httpx.Limits(max_connections=None)
-        )
+    def __init__(self, door: Door, ready: Callable[[], Awaitable[None]]) -> None:
+        self._ready = ready
+        # Waiting for a result has a deadline of its own.
+        self._client = door.client(httpx.Timeout(None, connect=5), connections=None)
 
     async def send(
         self, target: Target, body: Any, *, idempotency_key: str | None = None, delay: float | None = None
@@ -116,7 +115,7 @@ class Ingress:
         while True:
             await self._ready()
             try:
-                return await self._client.request(method, self._url() + path, **options)
+                return await self._client.request(method, path, **options)
             except httpx.ConnectError:
                 await asyncio.sleep(0.05)  # it never arrived, so sending it again is safe
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import playground.local.server as server_module
 from playground import Playground
 from playground.errors import (
     DeployError,
@@ -242,21 +241,6 @@ def test_using_a_closed_playground() -> None:
         pg.deploy(name="signup", source=SIGNUP)
     check(raised.value, what="closed", fix="Playground.open()")
     assert repr(pg) == "Playground, closed"
-
-
-def test_a_port_that_is_taken_is_not_the_learners_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Playground.open() as first:
-        taken = int(first.admin_url.rsplit(":", 1)[1])
-        free = server_module._free_ports
-        answers = [(free()[0], taken, free()[1]), free()]
-        monkeypatch.setattr(server_module, "_free_ports", lambda: answers.pop(0) if answers else free())
-        with Playground.open() as second:
-            assert not answers
-            assert second.admin_url != first.admin_url
-        monkeypatch.setattr(server_module, "_free_ports", lambda: (free()[0], taken, free()[1]))
-        with pytest.raises(StartError) as raised:
-            Playground.open()
-        check(raised.value, what="does not start", why="in use", fix="doctor")
 
 
 def test_a_data_directory_that_cannot_be_written(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_nothing_is_left_when_the_kernel_is_killed(holder: Callable[[str], Holde
     for url in urls:
         with socket.socket() as probe:  # the port is free: it can be bound again
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", int(url.rsplit(":", 1)[1])))
+            probe.bind(("127.0.0.1", httpx.URL(url).port))
 
 
 def test_nothing_is_left_when_the_keeper_is_killed(holder: Callable[[str], Holder]) -> None:
@@ -158,7 +158,7 @@ __import__("time").sleep(60)
         for line in each.left_over():
             connections = psutil.Process(int(line.split()[0])).net_connections("inet")
             addresses += [c.laddr for c in connections if c.status == psutil.CONN_LISTEN]
-    assert len(addresses) >= 4 * 4
+    assert len(addresses) >= 4 * 3  # the ledger, the pod's, the one by which handlers reach the ingress
     assert {address.ip for address in addresses} == {"127.0.0.1"}
 
 

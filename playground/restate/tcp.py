@@ -1,0 +1,172 @@
+"""A TCP door to a server that has none: a loopback port for programs that cannot speak to a Unix socket.
+
+A port of this machine is open to all of its users, and to every web page that is shown on it. So what is behind
+this one is reached only by the URL that was handed out: a random secret is the first part of its path, and it
+is taken off before anything is passed on. A browser that was led here by a name of its own (DNS rebinding) or
+by another page is refused, whatever it knows.
+
+Each connection carries one request, and the server is told so: nothing gets by behind a request that was let in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Iterable
+
+from playground.backend import Door
+
+MAX_HEAD = 1 << 16
+"""Bytes of a request's first line and headers, at most."""
+HEAD_TIMEOUT = 10.0
+"""Seconds a client has for them."""
+PATIENCE = 10.0
+"""Seconds a request waits for a server that is just being restarted."""
+CHUNK = 1 << 16
+
+_HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te", b"trailer"}
+
+
+class TcpDoor:
+    """A loopback port that leads to a Unix socket. Lives on the engine's loop.
+
+    Args:
+        behind: where it leads.
+    """
+
+    def __init__(self, behind: Door) -> None:
+        assert behind.socket is not None
+        self._socket = str(behind.socket)
+        self._secret = secrets.token_urlsafe(24)
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Listen on a free port."""
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0, limit=MAX_HEAD)
+
+    @property
+    def url(self) -> str:
+        """Base URL for any HTTP client; whoever has it is let in."""
+        return f"http://127.0.0.1:{self._port}/{self._secret}"
+
+    @property
+    def _port(self) -> int:
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening, and close what is open."""
+        if self._server is not None:
+            self._server.close()
+        ending = list(self._open)
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            try:
+                async with asyncio.timeout(HEAD_TIMEOUT):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                request = self._let_in(head)
+                inner_reader, inner_writer = await self._connect()
+            except _Refused as refused:
+                writer.write(refused.answer)
+                await writer.drain()
+                return
+            try:
+                inner_writer.write(request)
+                await _pass_on(reader, writer, inner_reader, inner_writer)
+            finally:
+                inner_writer.close()
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+            pass  # the client, or the server, has gone away: the other sees its connection closed
+        finally:
+            writer.close()
+
+    def _let_in(self, head: bytes) -> bytes:
+        """The request's head as it is passed on.
+
+        Raises:
+            _Refused: it does not know the secret, or comes from elsewhere.
+        """
+        first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+        parts = first.split(b" ")
+        if len(parts) != 3 or not parts[2].startswith(b"HTTP/1."):
+            raise _Refused("400 Bad Request")
+        method, target, version = parts
+        fields = [_field(line) for line in lines]
+        ours = {f"{name}:{self._port}".encode() for name in ("127.0.0.1", "localhost")}
+        hosts = [value for name, value in fields if name == b"host"]
+        origins = {value for name, value in fields if name == b"origin"}
+        if len(hosts) != 1 or hosts[0].lower() not in ours or origins - {b"http://" + each for each in ours}:
+            raise _Refused("403 Forbidden")
+        prefix = f"/{self._secret}".encode()
+        if not hmac.compare_digest(target[: len(prefix)], prefix):
+            raise _Refused("404 Not Found")
+        rest = target[len(prefix) :]
+        if rest[:1] not in (b"", b"/", b"?"):
+            raise _Refused("404 Not Found")
+        target = rest if rest.startswith(b"/") else b"/" + rest
+        kept = [name + b": " + value for name, value in fields if name not in _HOP_BY_HOP]
+        return b"\r\n".join([b" ".join((method, target, version)), *kept, b"connection: close", b"", b""])
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                return await asyncio.open_unix_connection(self._socket)
+            except OSError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise _Refused("503 Service Unavailable") from None
+                await asyncio.sleep(0.05)
+
+
+class _Refused(Exception):
+    """A request that is not passed on."""
+
+    def __init__(self, status: str) -> None:
+        text = f"{status}\n".encode()
+        head = f"HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {len(text)}\r\nconnection: close\r\n"
+        self.answer = head.encode() + b"\r\n" + text
+        super().__init__(status)
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    name, colon, value = line.partition(b":")
+    if not colon or not name or name != name.strip():  # folded lines too: whoever writes those has something in mind
+        raise _Refused("400 Bad Request")
+    return name.lower(), value.strip()
+
+
+async def _pass_on(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    inner_reader: asyncio.StreamReader,
+    inner_writer: asyncio.StreamWriter,
+) -> None:
+    """Carry bytes both ways until one side has ended: the answer is complete, or nobody waits for it any more."""
+    ways = [asyncio.ensure_future(_copy(reader, inner_writer)), asyncio.ensure_future(_copy(inner_reader, writer))]
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _end(ways)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(CHUNK):
+        writer.write(data)
+        await writer.drain()
+
+
+async def _end(ways: Iterable[asyncio.Future[None]]) -> None:
+    for way in ways:
+        way.cancel()
+    await asyncio.gather(*ways, return_exceptions=True)
