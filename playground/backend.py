@@ -30,6 +30,8 @@ class Settings:
         idle_window: seconds without an open attempt until a pod is stopped (Knative's default: 60).
         gated: each pod serves one attempt at a time and asks the ledger before every frame, so that one
             attempt can be killed at one point and no other with it (the crash atlas).
+        features: what the Restate server is asked to have switched on, by the names it has for them in `GET /version`:
+            a release has features that only the next one has on by default.
         pods: "fork" starts pods from a process that has the SDK imported; "spawn" starts each afresh.
     """
 
@@ -38,6 +40,7 @@ class Settings:
     idle_window: float = 2.0
     pods: str = "fork"
     gated: bool = False
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,9 @@ class Invocation:
     def pause(self) -> None:
         """Make no further attempt until it is resumed; the step that runs now may end. The pod is left alone.
 
-        Of a suspended one Restate makes no paused one: it goes on when what it waits for is there.
+        A suspended one is doing nothing. A server with virtual queues (`vqueues` among the features that it lists
+        in `GET /version`; by default from 1.8 on) pauses it, too, and what it waits for does not wake it then; others
+        leave it suspended, and it goes on when what it waits for is there. `inv.status` says which.
         """
         self._act("pause")
 
@@ -240,7 +242,8 @@ def standing(trace: Trace) -> tuple[str, str]:
         waits = [str(trace.rows[row]) for row in last.waits_for if row in trace.rows]
         return f"It is suspended, waiting for: {', '.join(waits) or 'something unknown'}.", "Give it what it waits for."
     if trace.status == "paused":
-        return f"Restate paused it after too many failed attempts. Last: {trace.last_failure}", "inv.kill()"
+        failed = f" Its last attempt failed: {trace.last_failure}" if trace.last_failure else ""
+        return f"It is paused: no attempt is made until it is resumed.{failed}", "inv.resume(), or inv.kill()"
     if trace.status == "backing-off":
         return f"Its last attempt failed and it is retried. Last failure: {trace.last_failure}", "pg.pods, pod.logs()"
     if last is None:

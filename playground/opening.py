@@ -19,6 +19,12 @@ def asked_for() -> str:
     return os.environ.get("PLAYGROUND_BACKEND") or "local"
 
 
+def features_asked_for() -> tuple[str, ...]:
+    """The features of Restate's that PLAYGROUND_RESTATE_FEATURES names: "vqueues,protocol-v7"."""
+    named = os.environ.get("PLAYGROUND_RESTATE_FEATURES", "").lower().replace("-", "_").split(",")
+    return tuple(filter(None, map(str.strip, named)))
+
+
 def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
     """The directory a playground keeps its data in: the one that was named, or a new one.
 

@@ -22,7 +22,7 @@ from playground.engine import Engine
 from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, StartError, WaitTimeout
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
 from playground.ledger.client import LedgerClient
-from playground.opening import asked_for, data_directory, make_backend
+from playground.opening import asked_for, data_directory, features_asked_for, make_backend
 from playground.proxies import exempt_loopback
 from playground.recording import Event, Recording
 from playground.recording.recorder import Recorder
@@ -102,7 +102,7 @@ class Playground:
         chosen = backend or asked_for()
         # Forking is safe only from a process without threads of the system's frameworks; macOS has them.
         pods = pods or os.environ.get("PLAYGROUND_PODS") or ("fork" if sys.platform == "linux" else "spawn")
-        settings = Settings(inactivity_timeout, retry_interval, idle_window, pods)
+        settings = Settings(inactivity_timeout, retry_interval, idle_window, pods, features=features_asked_for())
         opened = cls._launch(chosen, settings, data_dir)
         make_current(opened)
         if shell is not None:
@@ -135,6 +135,12 @@ class Playground:
         self.settings = self._backend.settings
         self._ingress = Ingress(self._backend.ingress, self._backend.ready)
         self._admin = Admin(self._backend.admin, self._backend.ready)
+        try:
+            await self._admin.check_features(self.settings.features)
+        except BaseException:
+            await self._admin.close()
+            await self._backend.close()
+            raise
         self._recorder = Recorder(self.recording, self._admin, lag=self._backend.lag)
         self.ledger = LedgerClient(self)
         self._deployer = Deployer(self._directory, self._backend, self._admin, self.recording)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx
 
 from playground.backend import Door
-from playground.errors import RequestError
+from playground.errors import RequestError, StartError
 from playground.restate import protocol
 from playground.restate.ingress import refusal
 
@@ -39,6 +39,30 @@ class Admin:
     def __init__(self, door: Door, ready: Callable[[], Awaitable[None]]) -> None:
         self._ready = ready
         self._client = door.client(30)
+
+    async def features(self) -> set[str]:
+        """The features that are in force on the server, by the names it has for them.
+
+        Between two releases, what was one way is another: a feature is tried out, then it is the default. What
+        differs is asked for where it matters, and each time: a server may be another one after a restart.
+        """
+        answer = await self._request("GET", "/version")
+        listed = answer.json().get("features", {}) if answer.is_success else {}
+        return {name for name, on in listed.items() if on}
+
+    async def check_features(self, asked_for: Iterable[str]) -> None:
+        """See that features that were asked for are in force.
+
+        Raises:
+            StartError: they are not.
+        """
+        missing = set(asked_for) - await self.features() if asked_for else set()
+        if missing:
+            raise StartError(
+                f"The Restate server has not switched on: {', '.join(sorted(missing))}.",
+                "PLAYGROUND_RESTATE_FEATURES asks for it, and the server does not list it in GET /version.",
+                "unset PLAYGROUND_RESTATE_FEATURES",
+            )
 
     async def register(self, address: str, *, breaking: bool) -> dict[str, Any]:
         """Register a deployment; Restate discovers it at its address. Returns what Restate found.
@@ -142,12 +166,30 @@ class Admin:
 
     async def queue(self, service: str, key: str) -> tuple[str, list[str]]:
         """Who holds a key's lock (an invocation id, or empty), and who waits, in order."""
+        if "vqueues" in await self.features():
+            return await self._virtual_queue(service, key)
         where = f"WHERE service_name = {literal(service)} AND service_key = {literal(key)}"
         holder, waiting = await asyncio.gather(
             self.query(f"SELECT invocation_id FROM sys_keyed_service_status {where}"),
             self.query(f"SELECT id FROM sys_inbox {where} ORDER BY sequence_number"),
         )
         return (holder[0]["invocation_id"] if holder else ""), [row["id"] for row in waiting]
+
+    async def _virtual_queue(self, service: str, key: str) -> tuple[str, list[str]]:
+        """The same where each key has a virtual queue.
+
+        A queue holds all that is not finished, in stages, and what holds the lock comes first: also if it is
+        suspended, or back in the inbox between two attempts. What starts later is in the inbox, too, and so is a
+        new state that was set from outside: neither is an invocation that waits for the lock.
+        """
+        rows = await self.query(
+            "SELECT entry_id, has_lock FROM sys_vqueues WHERE stage IN ('inbox', 'running', 'suspended', 'paused')"
+            " AND entry_kind = 'invocation' AND (has_lock OR (stage = 'inbox' AND run_at <= now()))"
+            f" AND id IN (SELECT id FROM sys_vqueue_meta WHERE lock_name = {literal(f'{service}/{key}')})"
+            " ORDER BY run_at, sequence_number"
+        )
+        holders = [row["entry_id"] for row in rows if row["has_lock"]]
+        return (holders[0] if holders else ""), [row["entry_id"] for row in rows if not row["has_lock"]]
 
     async def act(self, invocation: str, verb: InvocationVerb, **options: Any) -> dict[str, Any]:
         """Cancel, kill, pause, resume … an invocation.

@@ -23,4 +23,5 @@ def environment(settings: Settings) -> dict[str, str]:
         "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": f"{settings.inactivity_timeout * 1000:.0f}ms",
         "RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": f"{settings.retry_interval * 1000:.0f}ms",
         "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": MAX_RETRY_INTERVAL,
+        **{f"RESTATE_EXPERIMENTAL_ENABLE_{feature.upper()}": "true" for feature in settings.features},
     }

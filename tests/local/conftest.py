@@ -40,6 +40,11 @@ def eventually(reached: Callable[[], object], timeout: float = 10) -> None:
         time.sleep(0.02)
 
 
+def has_feature(pg: Playground, name: str) -> bool:
+    """Whether a feature of the next release is in force on the server."""
+    return name in pg._engine.run(pg._admin.features())
+
+
 class Holder:
     """Another process that holds a playground. Everything it starts inherits a mark in its environment."""
 

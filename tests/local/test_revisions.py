@@ -6,6 +6,8 @@ import pytest
 
 from playground import Playground
 from playground.errors import InvocationFailed, RequestError
+from playground.invocation import standing
+from tests.local.conftest import eventually, has_feature
 
 pytestmark = pytest.mark.local
 
@@ -44,8 +46,13 @@ def test_an_invocation_stays_where_it_began_until_it_is_moved(pg: Playground) ->
     assert {attempt.revision for attempt in stays.attempts} == {"signup-00001"}
 
     moves.pause()
-    assert moves.status == "suspended", "what does nothing cannot be paused"
+    if has_feature(pg, "vqueues"):
+        moves.wait_for(status="paused")
+        assert "until it is resumed" in standing(moves.trace)[0]
+    else:
+        assert moves.status == "suspended", "what does nothing is not paused before there are virtual queues"
     moves.resume(revision="latest")
+    eventually(lambda: len(moves.attempts) > 1)
     moves.wait_for(status="paused")
     assert moves.attempts[1].revision == "signup-00002"
     failure = moves.attempts[1].failure

@@ -78,6 +78,8 @@ class InvocationsPanel(Panel):
             return {"said": f"The invocation {target} is killed, without compensation. Its pod lives on."}
         if verb == "pause":
             invocation.pause()
+            if invocation.status == "suspended":  # it was so quick; see Invocation.pause
+                return {"said": f"{target} is suspended by now, and goes on when what it waits for is there."}
             return {"said": f"{target} is paused: Restate makes no further attempt until it is resumed."}
         invocation.resume()
         return {"said": f"{target} is resumed."}
