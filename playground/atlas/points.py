@@ -119,7 +119,7 @@ def _name(kind: str, data: Mapping[str, Any], where: Boundary, nth: int, trace: 
             return "before it starts" if nth == 1 else f"before it wakes up{again}"
         case "out", "ProposeRunCompletion":
             return f"after the effect of {what}, before its result is journaled"
-        case "in", "Run completion":
+        case "in", "Run completion" | "ProposeRunCompletionAck":  # from protocol 7 on only a word that it is stored
             return f"after the result of {what} is journaled"
         case "in", "Call invocation id":
             return f"after {what} is journaled"

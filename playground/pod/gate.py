@@ -6,7 +6,8 @@ pod asks for it when an attempt begins, and again when the attempt has come to t
 User code is not touched, and a pod without a gate has none of this.
 
 A *boundary* is the place before a frame passes: its direction, its type, and the entry it belongs to. The
-end of a stream is the boundary after the last frame.
+end of a stream is the boundary after the last frame. AwaitingOn is none: it is a hint that an SDK may give,
+stores nothing, and comes more or less often from run to run.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ _BOUNDARIES = {
     "attempt.started": ("in", "Start"),
     "entry.stored": ("in", "CommandAck"),
     "attempt.suspended": ("out", "Suspension"),
-    "attempt.awaiting": ("out", "AwaitingOn"),
     "attempt.failed": ("out", "Error"),
     "attempt.ended": ("out", "End"),
     "attempt.closed": ("end", "Stream"),

@@ -84,7 +84,7 @@ def suspended(timeline: Timeline, attempt: Attempt, event: kinds.AttemptSuspende
         if not isinstance(signal, int) or signal >= FIRST_AWAKEABLE:
             row: RowKey = ("signal", signal)
             attempt.waits_for.append(row)
-            timeline.row(attempt.trace, row, _signal_type(signal))
+            _signal(timeline, attempt, signal)
             attempt.marks.setdefault(row, Mark("awaited", event.at))
     timeline.set_status(attempt.trace, "suspended", event.at)
 
@@ -173,7 +173,7 @@ def completed(timeline: Timeline, attempt: Attempt, event: kinds.EntryCompleted)
 
 def _signalled(timeline: Timeline, attempt: Attempt, event: kinds.OfEntry, signal: int | str, how: How) -> None:
     """An awakeable was completed, or another signal came. The first one counts: a second click changes nothing."""
-    entry = timeline.row(attempt.trace, ("signal", signal), _signal_type(signal))
+    entry = _signal(timeline, attempt, signal)
     mark = attempt.marks.get(entry.row)
     if mark is None or mark.how == "awaited":
         attempt.marks[entry.row] = Mark(how, event.at, event.at)
@@ -210,10 +210,13 @@ def running_at(attempt: Attempt, at: float) -> RowKey | None:
     return None
 
 
-def _signal_type(signal: int | str) -> str:
-    if isinstance(signal, str):
-        return "Signal"
-    return "Awakeable" if signal >= FIRST_AWAKEABLE else "Cancel"
+def _signal(timeline: Timeline, attempt: Attempt, signal: int | str) -> Entry:
+    """The row of a signal: those with a number are an awakeable or a cancellation, the others have a name."""
+    if isinstance(signal, int):
+        return timeline.row(attempt.trace, ("signal", signal), "Awakeable" if signal >= FIRST_AWAKEABLE else "Cancel")
+    entry = timeline.row(attempt.trace, ("signal", signal), "Signal")
+    entry.name = signal
+    return entry
 
 
 def _row(entry: int | None) -> RowKey:
@@ -224,6 +227,8 @@ def _fill(entry: Entry, event: kinds.Asked) -> None:
     if event.type != "?":
         entry.type = event.type
     entry.name, entry.target, entry.key = event.name or entry.name, event.target or entry.target, event.key or entry.key
+    if isinstance(event.signal, str):  # one that is sent, by its name
+        entry.name = entry.name or event.signal
     if event.value is not None:
         entry.value, entry.size = event.value, event.size or 0
     if event.failure is not None:

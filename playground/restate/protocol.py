@@ -253,14 +253,21 @@ def _inner(got: dict[int, list[Any]], number: int) -> bytes:
     return content
 
 
-def _failure(message: bytes) -> tuple[int, str]:
+def _fails(message: Message, failure: bytes) -> None:
+    """Read a nested `Failure`: its code, its message and, from version 6 on, what the handler said besides."""
     code, text = 0, b""
-    for number, value in fields(message):
+    metadata: dict[str, str] = {}
+    for number, value in fields(failure):
         if number == 1 and isinstance(value, int):
             code = value
         elif number == 2 and isinstance(value, bytes):
             text = value
-    return code, text.decode()
+        elif number == 3 and isinstance(value, bytes):
+            pair = {number: text.decode() for number, text in fields(value) if isinstance(text, bytes)}
+            metadata[pair.get(1, "")] = pair.get(2, "")
+    message.failure = code, text.decode()
+    if metadata:
+        message.extra["metadata"] = metadata
 
 
 def _keys(message: bytes) -> list[str]:
@@ -277,7 +284,7 @@ def _notification(message: Message, got: dict[int, list[Any]]) -> None:
     if 5 in got:
         message.value = _inner(got, 5)
     if 6 in got:
-        message.failure = _failure(got[6][-1])
+        _fails(message, got[6][-1])
     message.invocation = _text(got, 16)
     if 17 in got:
         message.extra["keys"] = _keys(got[17][-1])
@@ -302,7 +309,7 @@ def _command(kind: int, message: Message, got: dict[int, list[Any]]) -> None:
     if kind in _VALUE and _VALUE[kind] in got:
         message.value = _inner(got, _VALUE[kind])
     if kind in _FAILURE and _FAILURE[kind] in got:
-        message.failure = _failure(got[_FAILURE[kind]][-1])
+        _fails(message, got[_FAILURE[kind]][-1])
     if kind in _UNTIL and _UNTIL[kind] in got:
         message.until = got[_UNTIL[kind]][-1]
     if kind in _INVOCATION:
@@ -349,7 +356,7 @@ def _control(kind: int, message: Message, got: dict[int, list[Any]]) -> None:
         if 14 in got:
             message.value = got[14][-1]
         if 15 in got:
-            message.failure = _failure(got[15][-1])
+            _fails(message, got[15][-1])
     elif kind == RUN_ACK:
         message.completion = got.get(1, [None])[-1]
 

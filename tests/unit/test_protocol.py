@@ -73,6 +73,20 @@ def test_what_each_message_says() -> None:
     assert (error.failure, error.name, error.extra["command"]) == ((570, "mismatch"), "step1", 2)
 
 
+def test_a_failure_with_metadata() -> None:
+    pairs = [(3, message((1, "sku"), (2, "42"))), (3, message((1, "shelf")))]
+    failure = message((1, 418), (2, "sold out"), *pairs)
+    for kind, field in ((0x800D, 6), (0xFBFF, 6), (0x0401, 15), (0x040B, 3), (protocol.PROPOSE_RUN, 15)):
+        told = decode(kind, message((field, failure)))
+        assert told.failure == (418, "sold out")
+        assert told.extra["metadata"] == {"sku": "42", "shelf": ""}
+
+
+def test_what_is_awaited_is_read_as_it_is_in_a_suspension() -> None:
+    future = message((1, varint(3)), (2, varint(17)), (3, "named"))
+    assert decode(protocol.AWAITING_ON, message((1, future), (2, 1))).waits_for == ([3], [17, "named"])
+
+
 def test_a_suspension_in_either_version_of_the_protocol() -> None:
     packed = b"".join(map(varint, (1, 17)))
     assert decode(protocol.SUSPENSION, message((1, 3), (2, packed))).waits_for == ([3], [1, 17])
