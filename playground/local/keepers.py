@@ -38,7 +38,7 @@ class Keepers:
         """Start all of them, warm."""
 
         async def start(keeper: Processes, place: Path) -> None:
-            place.mkdir(exist_ok=True)
+            await asyncio.to_thread(place.mkdir, exist_ok=True)
             await keeper.start()
             await keeper.warm()
 

@@ -97,7 +97,7 @@ def test_what_a_terminal_error_says_besides_is_recorded(pg: Playground) -> None:
         if event.kind == "entry.executed" and event.data["type"] == "Output" and event.data["pod"] == attempt.pod
         if event.at >= attempt.started_at
     )
-    assert (output.data["failure"], output.data["metadata"]) == ([418, "a leak"], {"deck": "3"})
+    assert (output.data["failure"], output.data["metadata"]) == ((418, "a leak"), {"deck": "3"})
 
 
 def test_who_holds_a_lock_in_every_state(pg: Playground) -> None:
