@@ -11,7 +11,7 @@ from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
 from playground.lessons.seen import WAIT, Seen
 from playground.lessons.trial import Trial
-from playground.lessons.write import Write, Wrong
+from playground.lessons.write import Write
 from playground.recording import Effect, Trace
 from playground.restate.admin import as_json
 from playground.views.text import table
@@ -351,47 +351,6 @@ remind_once = Write(
     starter=STARTER,
     solution=_SOLUTION,
     probe=_remind_probe,
-    wrong=[
-        Wrong(
-            "new link",
-            '        await ctx.run_typed("send reminder"',
-            '        link, clicked = ctx.awakeable()\n        await ctx.run_typed("send reminder"',
-            says="A new awakeable has a new id",
-        ),
-        Wrong(
-            "outside a step",
-            'await ctx.run_typed("send reminder", post, kind="reminder", address=address, link=link)',
-            'post("reminder", address, link)',
-            says="Outside a step it is sent again",
-        ),
-        Wrong(
-            "ordinary error",
-            'restate.TerminalError("nobody clicked")',
-            'TimeoutError("nobody clicked")',
-            says="raise TerminalError",
-        ),
-        Wrong(
-            "same timer",
-            "",
-            _SOLUTION.replace("    first, value", "    timer = ctx.sleep(patience)\n    first, value", 1).replace(
-                "timeout=ctx.sleep(patience)", "timeout=timer"
-            ),
-            says="the second wait needs its own",
-        ),
-        Wrong(
-            "timer of the pod",
-            "",
-            _SOLUTION.replace("import os", "import asyncio\nimport os", 1).replace(
-                "    first, value = await restate.select(click=clicked, timeout=ctx.sleep(patience))\n",
-                "    try:\n"
-                '        first, value = "click", await asyncio.wait_for(clicked, patience.total_seconds())\n'
-                "    except TimeoutError:\n"
-                '        first, value = "timeout", None\n',
-                1,
-            ),
-            says="A timer of asyncio lives in the pod",
-        ),
-    ],
     hints=[
         "What should happen between the first time-out and giving up? It is three lines.",
         "The reminder is an effect like the email: it belongs in a step. Which link should it carry?",

@@ -10,7 +10,7 @@ from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
-from playground.lessons.write import Write, Wrong
+from playground.lessons.write import Write
 from playground.recording import Trace
 
 _DOCS = "https://docs.restate.dev"
@@ -216,26 +216,6 @@ compatible_change = Write(
     starter=_STARTER,
     solution=_SOLUTION,
     probe=_moves_on,
-    wrong=[
-        Wrong("before what was done", "", SECOND.replace('"check name"', '"validate"'), says="asks for 'validate'"),
-        Wrong(
-            "renames a step",
-            '"send email"',
-            '"send mail"',
-            says="'send email' where this revision asks for 'send mail'",
-        ),
-        Wrong("no check", _CHECK, "", says="without a check"),
-        Wrong(
-            "too late", "", FIRST.replace(_WELCOME, _WELCOME + _CHECK), says="welcomed, and then its name was checked"
-        ),
-        Wrong(
-            "outside a step",
-            "",
-            FIRST.replace(_EMAIL, '    post("check", username)\n' + _EMAIL),
-            says="is done on every attempt",
-        ),
-        Wrong("drops a step", _EMAIL, "", says="'send email' where this revision asks for"),
-    ],
     hints=[
         "A signup that waits has 'send email' as the first step in its journal. What must your first step be?",
         "Everything up to the click may be in a journal already. What comes after the click is in none.",

@@ -7,7 +7,7 @@ from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
-from playground.lessons.write import Write, Wrong
+from playground.lessons.write import Write
 from playground.recording import Effect, Trace
 
 _DOCS = "https://docs.restate.dev"
@@ -215,17 +215,6 @@ letter_instead = Write(
     starter=_REMINDER,
     solution=_REMINDER_SOLUTION,
     probe=_remind,
-    wrong=[
-        Wrong("no limit", _OPTIONS, "", says="Nothing limits the attempts at this step"),
-        Wrong("three retries", "max_attempts=3", "max_attempts=4", says="max_attempts counts the first attempt, too"),
-        Wrong("gives up at once", "max_attempts=3", "max_attempts=1", says="three attempts are allowed"),
-        Wrong("the letter is no step", _LETTER, 'post("letter", to)', says="the letter is a step, too"),
-        Wrong("nobody catches", "except restate.TerminalError", "except KeyError", says="ended with a terminal error"),
-        Wrong(
-            "retries the unmendable", "restate.TerminalError(f", "ValueError(f", says="that error should be terminal"
-        ),
-        Wrong("takes any address", _NO_ADDRESS, "", says="Look at the address before you send"),
-    ],
     hints=[
         "Three things: a limit for the step, what happens when it is reached, and an address that cannot work.",
         "restate.RunOptions(max_attempts=3) is the third argument of ctx.run_typed.",
@@ -321,17 +310,6 @@ send_once = Write(
     starter=_INVOICE,
     solution=_INVOICE.replace("str(uuid.uuid4())", _KEY).replace("import uuid\n", ""),
     probe=_bill,
-    wrong=[
-        Wrong("no key", ', headers={"idempotency-key": key}', "", says="The requests had no key"),
-        Wrong("one key for each person", _KEY, "to", says="Both requests used the same key"),
-        Wrong("always the same key", _KEY, '"bill"', says="Both requests used the same key"),
-        Wrong(
-            "a new key for each try",
-            f'key = {_KEY}\n    await ctx.run_typed("send email", lambda: send_email(to, key))',
-            'await ctx.run_typed("send email", lambda: send_email(to, os.urandom(8).hex()))',
-            says="Each attempt had a key of its own",
-        ),
-    ],
     hints=[
         "uuid.uuid4() is called anew by every attempt. What does the outside world see then?",
         "The key has to be the same in all attempts at one request, and another for each request.",

@@ -11,7 +11,7 @@ from playground.lessons.outcome import CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
-from playground.lessons.write import Write, Wrong
+from playground.lessons.write import Write
 
 _DOCS = "https://docs.restate.dev"
 
@@ -166,24 +166,6 @@ async def earned(ctx: restate.ObjectContext, event: dict) -> int:
     return total
 '''
 
-_IN_MEMORY = """
-import restate
-
-points = restate.VirtualObject("Points")
-counted = set()
-
-
-@points.handler()
-async def earned(ctx: restate.ObjectContext, event: dict) -> int:
-    total = await ctx.get("total") or 0
-    name = (ctx.key(), event["source"], event["id"])
-    if name not in counted:
-        counted.add(name)
-        total = total + event["data"]["points"]
-        ctx.set("total", total)
-    return total
-"""
-
 
 def _event(source: str, number: int, amount: int) -> dict[str, Any]:
     about = {"specversion": "1.0", "type": "points.earned", "source": source, "id": str(number), "subject": "ada"}
@@ -225,21 +207,6 @@ count_each_event_once = Write(
     starter=_STARTER,
     solution=_SOLUTION,
     probe=_probe_events,
-    wrong=[
-        Wrong("id alone", '[event["source"], event["id"]]', '[event["id"]]', says="its source and its id together"),
-        Wrong("by what it says", '[event["source"], event["id"]]', 'event["data"]', says="only source and id tell"),
-        Wrong("only the latest", "[*counted, name]", "[name]", says="not only the latest"),
-        Wrong("in memory", "", _IN_MEMORY, says="Keep it in the object's state"),
-        Wrong(
-            "never remembered", '        ctx.set("counted", [*counted, name])\n', "", says="The same event came again"
-        ),
-        Wrong(
-            "nothing returned",
-            "    return total",
-            "        return total",
-            says="the total is returned as it is",
-        ),
-    ],
     hints=[
         "earned has to remember which events it has counted. Where does an object keep what must outlive its pod?",
         "In its state: ctx.get and ctx.set, as the total. What identifies an event? Not its id alone.",

@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from playground.errors import PlaygroundError
 from playground.lessons.outcome import Broken, CannotCheck, NotYet, Outcome
 from playground.lessons.progress import note
-
-
-@dataclass(frozen=True, slots=True)
-class WrongAnswer:
-    """A wrong answer that learners give.
-
-    Attributes:
-        name: what is wrong with it, in a word or two.
-        answer: the answer: a value, or the source of a service.
-        says: what the check has to say to it: words that name the mistake.
-    """
-
-    name: str
-    answer: object
-    says: str
 
 
 class Exercise:
@@ -77,11 +61,6 @@ class Exercise:
         return f"{self.name} ({self.kind}): {self.question}"
 
     # -- what notebooks and tests use ---------------------------------------------------------------
-
-    @property
-    def wrong(self) -> list[WrongAnswer]:
-        """The wrong answers it knows."""
-        raise NotImplementedError
 
     @property
     def right(self) -> object:

@@ -8,15 +8,38 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from playground.lessons import pytested
-from playground.lessons.exercise import Exercise, WrongAnswer
+from playground.lessons.exercise import Exercise
 from playground.lessons.outcome import NotYet, Outcome
-from playground.lessons.write import Wrong, same_source
+from playground.lessons.write import same_source
 
 RIGHT = "as it should be"
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """What is put into a service to make a mutant of it.
+
+    Attributes:
+        name: what is wrong with it, in a word or two.
+        instead: text of the service's source, exactly once in there.
+        has: what the mutant has there.
+        says: what is told of a mutant that no test finds.
+    """
+
+    name: str
+    instead: str
+    has: str
+    says: str
+
+    def put_into(self, source: str) -> str:
+        """The mutant's source."""
+        assert source.count(self.instead) == 1, f"{self.name}: {self.instead!r} is in the source not exactly once"
+        return source.replace(self.instead, self.has)
 
 
 class Test(Exercise):
@@ -26,10 +49,9 @@ class Test(Exercise):
         name, question, hints, because: see `Exercise`.
         service: the name the service is deployed under.
         correct: its source, with nothing wrong.
-        bugs: what to put in it, one at a time, for the mutants; `says` is what is told of one that slipped through.
+        bugs: what to put in it, one at a time, for the mutants.
         starter: the test the notebook has, with `@lesson.NAME.test` above it.
         solution: a test that finds all bugs.
-        wrong: tests that do not, at least three.
     """
 
     __test__ = False  # for pytest
@@ -42,16 +64,15 @@ class Test(Exercise):
         *,
         service: str,
         correct: str,
-        bugs: Sequence[Wrong],
+        bugs: Sequence[Bug],
         starter: str,
         solution: str,
-        wrong: Sequence[WrongAnswer],
         hints: Sequence[str],
         because: str,
     ) -> None:
         super().__init__(name, question, hints=hints, because=because)
         self._service, self._correct, self._bugs = service, correct, tuple(bugs)
-        self.starter, self._solution, self._wrong = starter.strip(), solution.strip(), list(wrong)
+        self.starter, self._solution = starter.strip(), solution.strip()
         self._tests: dict[str, Callable[..., Any]] = {}
         self._cell = ""
 
@@ -67,11 +88,6 @@ class Test(Exercise):
         """A test that finds all bugs, and why it does."""
         told = f"Put this in place of the cell with @lesson.{self.name}.test."
         return self._outcome("solution", told, self.because, code=self.cell(self._solution))
-
-    @property
-    def wrong(self) -> list[WrongAnswer]:
-        """The tests it knows that miss something."""
-        return [WrongAnswer(wrong.name, str(wrong.answer).strip(), wrong.says) for wrong in self._wrong]
 
     @property
     def right(self) -> object:
@@ -95,7 +111,7 @@ class Test(Exercise):
                 return self._outcome("error", f"pytest runs what is called test_...; this is {test.__name__}.")
             if "pg" not in inspect.signature(test).parameters:
                 return self._outcome("error", f"{test.__name__} takes no pg. It is to test the playground it is given.")
-        versions = {RIGHT: self._correct, **{bug.name: bug.source(self._correct) for bug in self._bugs}}
+        versions = {RIGHT: self._correct, **{bug.name: bug.put_into(self._correct) for bug in self._bugs}}
         report = pytested.run(tests, versions, name=self._service, stop_if_first_fails=True)
         if alarm := report.failed(RIGHT):
             raise NotYet(

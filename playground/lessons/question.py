@@ -11,7 +11,7 @@ from typing import Any
 
 from playground.current import current
 from playground.errors import PlaygroundClosed
-from playground.lessons.exercise import Exercise, WrongAnswer
+from playground.lessons.exercise import Exercise
 from playground.lessons.outcome import CannotCheck, Outcome
 from playground.lessons.seen import Seen
 from playground.recording import Recording
@@ -26,7 +26,7 @@ class Question(Exercise):
         name, question, hints, because: see `Exercise`.
         answer: the right one, as it is usually recorded.
         observe: what was really recorded; it may raise `CannotCheck`.
-        mistakes: wrong answers, at least three, and what each of them overlooks.
+        mistakes: wrong answers, at least three, and what each of them overlooks; an attribute, too.
         options: the answers to choose from, if there is a choice.
         unit: what a number counts: "emails".
         recording: name of a recording in `recordings/` that is read instead of the running playground's.
@@ -49,7 +49,7 @@ class Question(Exercise):
         recording: str = "",
     ) -> None:
         super().__init__(name, question, hints=hints, because=because)
-        self._expected, self._observe, self._mistakes = answer, observe, dict(mistakes)
+        self._expected, self._observe, self.mistakes = answer, observe, dict(mistakes)
         self._options, self._unit, self._recording = tuple(options), unit, recording
         self._answer: Any = ...
 
@@ -61,11 +61,6 @@ class Question(Exercise):
     def solution(self) -> Outcome:
         """The answer as it is usually recorded, and why it is the answer."""
         return self._outcome("solution", f"{self._say(self._expected)}. {self.because}")
-
-    @property
-    def wrong(self) -> list[WrongAnswer]:
-        """The wrong answers it knows: each of its mistakes."""
-        return [WrongAnswer(repr(answer), answer, says) for answer, says in self._mistakes.items()]
 
     @property
     def right(self) -> object:
@@ -97,7 +92,7 @@ class Question(Exercise):
         if given == self._normal(recorded):
             return self._outcome("correct", f"Recorded: {self._say(recorded)}.", self.because)
         lines = [f"Your answer: {self._say(self._answer)}. Recorded: {self._say(recorded)}."]
-        known = {self._normal(answer): says for answer, says in self._mistakes.items()}
+        known = {self._normal(answer): says for answer, says in self.mistakes.items()}
         if self._normal(recorded) != self._normal(self._expected):
             lines.append("That is not what is usually recorded here. Look at the lens: what was different this time?")
         elif given in known:

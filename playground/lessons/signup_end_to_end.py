@@ -9,7 +9,7 @@ from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
-from playground.lessons.write import Write, Wrong
+from playground.lessons.write import Write
 from playground.recording import Trace
 from playground.recording.timeline import awakeable_id
 from playground.recording.trace import FIRST_AWAKEABLE
@@ -266,23 +266,6 @@ ported_from_go = Write(
     starter=STARTER,
     solution=_SOLUTION,
     probe=_repaired,
-    wrong=[
-        Wrong("only the key", f"{_ACTIVATED}True)", f"{_ACTIVATED}False)", says="Read what it stores"),
-        Wrong("only the state", _POST_KEY, _POST, says="No email came with an idempotency-key"),
-        Wrong(
-            "key of the attempt",
-            "",
-            _SOLUTION.replace("ctx.uuid()", "uuid.uuid4()").replace("import time\n", "import time\nimport uuid\n"),
-            says="Every try came with another key",
-        ),
-        Wrong("one key for all", "str(ctx.uuid())", '"signup-email"', says="Two users with one key"),
-        Wrong(
-            "one try only",
-            'ctx.run_typed("send email", send_email)',
-            'ctx.run_typed("send email", send_email, restate.RunOptions(max_attempts=1))',
-            says="can never be activated",
-        ),
-    ],
     hints=[
         "One of the two the crash atlas has shown you. The other shows when you ask get, after the click.",
         "activate says that a user is active. Read its last line. And look at what the email's request lacks.",

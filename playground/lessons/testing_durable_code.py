@@ -9,15 +9,14 @@ from typing import Any
 from playground.current import current
 from playground.errors import PlaygroundClosed
 from playground.lessons import pytested
-from playground.lessons.exercise import WrongAnswer
 from playground.lessons.facts import Claim, Term
-from playground.lessons.mutation import Test
+from playground.lessons.mutation import Bug, Test
 from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.pytested import Report
 from playground.lessons.question import Predict
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
-from playground.lessons.write import Write, Wrong
+from playground.lessons.write import Write
 
 _DOCS = "https://docs.restate.dev"
 
@@ -116,20 +115,20 @@ paid_once_test = Test(
     service="tickets",
     correct=TICKETS,
     bugs=[
-        Wrong(
+        Bug(
             "no idempotency key",
             ', headers={"idempotency-key": key}',
             "",
             says="With it, a payment whose answer is lost is made twice. What in your test would notice two payments?",
         ),
-        Wrong(
+        Bug(
             "a new key in every attempt",
             "key = str(ctx.uuid())",
             "key = os.urandom(8).hex()",
             says="With it, the second attempt asks with another key, so there are two payments. "
             "What in your test would notice?",
         ),
-        Wrong(
+        Bug(
             "a refused payment is taken for paid",
             '        post("payment", order, key)\n',
             '        try:\n            post("payment", order, key)\n'
@@ -149,47 +148,6 @@ def test_a_buyer_pays_exactly_once(pg):
     broken = atlas.broken(effects="exactly_once")
     assert not broken, f"not exactly once: {broken[0].points[0]}"
 """,
-    wrong=[
-        WrongAnswer(
-            "nothing goes wrong in it",
-            """
-def test_a_buyer_pays_exactly_once(pg):
-    pg.call("Tickets/buy", {"buyer": "ada", "show": "Hamlet"})
-    assert pg.ledger.count("payment") == 1
-""",
-            says="What in your test would notice two payments?",
-        ),
-        WrongAnswer(
-            "only a lost answer",
-            """
-def test_a_buyer_pays_exactly_once(pg):
-    pg.ledger.misbehave("payment", lose_answer=1)
-    pg.call("Tickets/buy", {"buyer": "ada", "show": "Hamlet"})
-    assert pg.ledger.count("payment") == 1
-""",
-            says="What refuses a payment in your test?",
-        ),
-        WrongAnswer(
-            "only a refused payment",
-            """
-def test_a_buyer_pays_exactly_once(pg):
-    pg.ledger.misbehave("payment", fail=1)
-    pg.call("Tickets/buy", {"buyer": "ada", "show": "Hamlet"})
-    assert pg.ledger.count("payment") == 1
-""",
-            says="Slipped through: “no idempotency key”, “a new key in every attempt”.",
-        ),
-        WrongAnswer(
-            "counts requests, not payments",
-            """
-def test_a_buyer_pays_exactly_once(pg):
-    pg.ledger.misbehave("payment", lose_answer=1)
-    pg.call("Tickets/buy", {"buyer": "ada", "show": "Hamlet"})
-    assert len(pg.ledger.entries("payment")) == 1
-""",
-            says="A test that fails where nothing is wrong is soon switched off.",
-        ),
-    ],
     hints=[
         "Exactly once is not at least once, and not at most once. A bug of either kind is among the mutants.",
         "Two things can go wrong with a payment: its answer is lost, or it is refused. "
@@ -243,7 +201,6 @@ async def draw(ctx: restate.Context, names: list) -> str:
     await ctx.run_typed(f"publish {winner}", lambda: post("news", {"winner": winner}, key))
     return winner
 """
-_DRAW = "    winner = random.choice(names)\n"
 
 
 def _draws(trial: Trial) -> str:
@@ -291,37 +248,6 @@ same_way_twice = Write(
     starter=_RAFFLE,
     solution=_RAFFLE.replace("random.choice", "ctx.random().choice").replace("import random\n", ""),
     probe=_draws,
-    wrong=[
-        Wrong(
-            "a generator of its own",
-            "",
-            _RAFFLE.replace("random.choice", "random.SystemRandom().choice"),
-            says="The draw is made anew in every attempt",
-        ),
-        Wrong(
-            "always the same seed",
-            "",
-            _RAFFLE.replace("random.choice", "random.Random(7).choice"),
-            says="always starts with the same seed",
-        ),
-        Wrong(
-            "drawn by the clock",
-            "",
-            _RAFFLE.replace("random.choice(names)", "names[time.time_ns() // 1000 % len(names)]").replace(
-                "import random", "import time"
-            ),
-            says="The draw is made anew in every attempt",
-        ),
-        Wrong(
-            "drawn in each step",
-            "",
-            _RAFFLE.replace(_DRAW, "")
-            .replace("winner}, key", "random.choice(names)}, key")
-            .replace(' {winner}", lambda', '", lambda')
-            .replace("return winner", "return random.choice(names)"),
-            says="Draw once, and use that.",
-        ),
-    ],
     hints=[
         "Every attempt runs draw from its first line. What is different the second time?",
         "What the journal does not know is made anew. Lesson 02 has two ways to have chance in a handler.",

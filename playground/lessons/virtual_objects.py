@@ -7,7 +7,7 @@ from playground.lessons.outcome import Broken, NotYet
 from playground.lessons.question import Predict, Read
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
-from playground.lessons.write import Write, Wrong
+from playground.lessons.write import Write
 
 _DOCS = "https://docs.restate.dev"
 
@@ -181,17 +181,6 @@ balance_at_any_time = Write(
         'raise ValueError("only what is more than nothing can be deposited")', _REFUSE
     ),
     probe=_account,
-    wrong=[
-        Wrong("balance is exclusive", _BALANCE_SHARED, _BALANCE_EXCLUSIVE, says="balance is exclusive: it waits"),
-        Wrong("an error that is retried", "restate.TerminalError", "ValueError", says="raises, again and again"),
-        Wrong("refuses without an error", _REFUSE, "return 0", says="raise, do not return"),
-        Wrong(
-            "all are shared",
-            "@account.handler()\nasync def deposit(ctx: restate.ObjectContext",
-            '@account.handler(kind="shared")\nasync def deposit(ctx: restate.ObjectSharedContext',
-            says="this handler type cannot write state",
-        ),
-    ],
     hints=[
         "There are two repairs, one in each handler.",
         "Which of the two handlers writes the state, and which one only reads it?",
@@ -259,9 +248,6 @@ async def befriended(ctx: restate.ObjectContext, other: str) -> None:
 """
 _CALL = "await ctx.object_call(befriended, key=other, arg=ctx.key())"
 _SEND = "ctx.object_send(befriended, key=other, arg=ctx.key())"
-_SET = """    friends = await ctx.get("friends") or []
-    ctx.set("friends", sorted({*friends, other}))
-"""
 
 
 def _friends(trial: Trial) -> str:
@@ -318,22 +304,6 @@ befriend_each_other = Write(
     starter=_FRIENDS,
     solution=_FRIENDS.replace(_CALL, _SEND),
     probe=_friends,
-    wrong=[
-        Wrong(
-            "calls before it writes",
-            f"{_SET}    {_SEND}",
-            f"    {_CALL}\n{_SET}",
-            says="Each holds its own lock and waits for the other's",
-        ),
-        Wrong("tells nobody", f"    {_SEND}\n", "", says="Who tells cem?"),
-        Wrong("forgets it itself", f"{_SET}    {_SEND}", f"    {_SEND}", says="Does ada write it down?"),
-        Wrong(
-            "the called one is shared",
-            "@person.handler()\nasync def befriended(ctx: restate.ObjectContext",
-            '@person.handler(kind="shared")\nasync def befriended(ctx: restate.ObjectSharedContext',
-            says="this handler type cannot write state",
-        ),
-    ],
     hints=[
         "Ada holds her lock until befriend has ended. What does befriend wait for, in its last line?",
         "Does befriend need anything from the other one, or does it only have to be told?",

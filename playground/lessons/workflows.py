@@ -9,7 +9,7 @@ from playground.lessons.outcome import NotYet
 from playground.lessons.question import Predict, Read
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
-from playground.lessons.write import Write, Wrong
+from playground.lessons.write import Write
 from playground.recording import Trace
 
 _DOCS = "https://docs.restate.dev"
@@ -251,13 +251,6 @@ def _not_told(run: Trace, decide: Trace) -> NotYet:
     return NotYet("decide has returned, and run still waits", "run goes on", mistake)
 
 
-_POLLS = _SOLUTION.replace("import os\n", "import datetime\nimport os\n").replace(
-    '    decision = await ctx.promise("decision", type_hint=str)\n',
-    """    while (decision := await ctx.promise("decision", type_hint=str).peek()) is None:
-        await ctx.sleep(datetime.timedelta(seconds=0.2))
-""",
-)
-
 approval = Write(
     "approval",
     "Make run wait for a decision, and decide tell it. The first decision counts; a later one is told what it was.",
@@ -265,42 +258,6 @@ approval = Write(
     starter=_STARTER,
     solution=_SOLUTION,
     probe=_approval,
-    wrong=[
-        Wrong(
-            "does not wait", 'await ctx.promise("decision", type_hint=str)\n', '"approved"\n', says="nobody was asked"
-        ),
-        Wrong(
-            "another name",
-            '    promise = ctx.promise("decision", type_hint=str)',
-            '    promise = ctx.promise("decided", type_hint=str)',
-            says="run waits for the promise 'decision', decide completes 'decided'",
-        ),
-        Wrong(
-            "second decision fails",
-            """    try:
-        await promise.resolve(decision)
-    except restate.TerminalError:
-        pass  # somebody was first
-""",
-            "    await promise.resolve(decision)\n",
-            says="A promise can be completed once",
-        ),
-        Wrong("returns its own", "    return await promise", "    return decision", says="not what was decided"),
-        Wrong(
-            "waits on both sides",
-            "        await promise.resolve(decision)",
-            "        await promise",
-            says="decide waits for the promise as well",
-        ),
-        Wrong(
-            "writes state",
-            "        await promise.resolve(decision)",
-            '        await promise.resolve(decision)\n        ctx.set("status", decision)',
-            says="Only run may",
-        ),
-        Wrong("keeps the status", '    ctx.set("status", decision)\n', "", says="set the status when it is decided"),
-        Wrong("asks again and again", "", _POLLS, says="asks again and again"),
-    ],
     hints=[
         "run and decide share a key. What do they both know by name?",
         'In run: decision = await ctx.promise("decision", type_hint=str)',

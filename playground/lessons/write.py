@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from playground.current import current
 from playground.errors import InvocationFailed, PlaygroundClosed
-from playground.lessons.exercise import Exercise, WrongAnswer
+from playground.lessons.exercise import Exercise
 from playground.lessons.outcome import Broken, CannotCheck, Outcome
 from playground.lessons.trial import Trial
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """A wrong source, told as what it has in place of something in the solution.
-
-    Attributes:
-        name: what is wrong with it, in a word or two.
-        instead: text of the solution, exactly once in there; empty: `has` is the whole source.
-        has: what it has there.
-        says: words of what the check says to it.
-    """
-
-    name: str
-    instead: str
-    has: str
-    says: str
-
-    def source(self, solution: str) -> str:
-        """The wrong source."""
-        if not self.instead:
-            return self.has
-        assert solution.count(self.instead) == 1, f"{self.name}: {self.instead!r} is in the solution not exactly once"
-        return solution.replace(self.instead, self.has)
 
 
 class Write(Exercise):
@@ -45,7 +20,6 @@ class Write(Exercise):
         starter: the source the notebook has, with `%%service NAME` above it.
         solution: a source that does what is asked for.
         probe: sends requests and observes; raises `NotYet` with what it saw.
-        wrong: wrong sources, at least three.
     """
 
     kind = "write"
@@ -59,23 +33,17 @@ class Write(Exercise):
         starter: str,
         solution: str,
         probe: Callable[[Trial], str | None],
-        wrong: Sequence[Wrong],
         hints: Sequence[str],
         because: str,
     ) -> None:
         super().__init__(name, question, hints=hints, because=because)
         self.service, self.starter = service, starter.strip()
-        self._solution, self._probe, self._wrong = solution.strip(), probe, tuple(wrong)
+        self._solution, self._probe = solution.strip(), probe
 
     def solution(self) -> Outcome:
         """A source that does what is asked for, and why."""
         told = f"Put this in place of the cell with %%service {self.service}."
         return self._outcome("solution", told, self.because, code=self._solution)
-
-    @property
-    def wrong(self) -> list[WrongAnswer]:
-        """The wrong sources it knows."""
-        return [WrongAnswer(wrong.name, wrong.source(self._solution).strip(), wrong.says) for wrong in self._wrong]
 
     @property
     def right(self) -> object:

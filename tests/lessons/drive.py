@@ -1,7 +1,7 @@
-"""Run a notebook as learners would who try every wrong answer they know, and then the right one.
+"""Run a notebook as learners would who try every wrong answer they know, and then the right ones.
 
-A committed notebook is unanswered. Here every answer's cell is given the solution, and before each check stand the
-wrong answers, each followed by a check of its own. It runs in a real kernel, from top to bottom, once; so
+A committed notebook is unanswered. Here every answer's cell is given the solution, and before each check stand all
+other answers, each followed by a check of its own. It runs in a real kernel, from top to bottom, once; so
 an answer is checked at the very place, and in the very state, in which a learner would be.
 """
 
@@ -19,6 +19,7 @@ from playground import lessons
 from playground.lessons import course
 from playground.lessons.exercise import Exercise
 from playground.notebooks import FOLDER
+from tests.lessons import answers
 
 CELL_TIMEOUT = 120
 
@@ -28,7 +29,7 @@ class Drive:
     """What the checks said.
 
     Attributes:
-        said: (exercise, wrong answer's name, or "solution") -> the text of the outcome.
+        said: (exercise, an answer's name) -> the text of the outcome.
     """
 
     said: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -45,7 +46,7 @@ def courses() -> list[tuple[Path, str]]:
 
 def drive(path: Path, lesson: str) -> Drive:
     """Run a notebook with all its exercises' answers, wrong and right."""
-    notebook = answered(read(path), lessons.exercises(lesson))
+    notebook = answered(read(path), lesson)
     client = NotebookClient(
         notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
     )
@@ -57,8 +58,9 @@ def drive(path: Path, lesson: str) -> Drive:
     return found
 
 
-def answered(notebook: Any, exercises: dict[str, Exercise]) -> Any:
-    """The notebook with the solutions in, and before each check the wrong answers and their checks."""
+def answered(notebook: Any, lesson: str) -> Any:
+    """The notebook with the solutions in, and for each check all answers, each with a check of its own."""
+    exercises = lessons.exercises(lesson)
     cells = []
     for cell in notebook.cells:
         if cell.cell_type != "code":
@@ -67,9 +69,8 @@ def answered(notebook: Any, exercises: dict[str, Exercise]) -> Any:
             cells.append(_code(_with_solutions(cell.source, exercises)))
             continue
         exercise = exercises[name]
-        for wrong in exercise.wrong:
-            cells += [_code(exercise.cell(wrong.answer)), _code(f"lesson.{name}.check()", name, wrong.name)]
-        cells += [_code(exercise.cell(exercise.right)), _code(cell.source, name, "solution")]
+        for each in [*answers.wrong(lesson, exercise), *answers.right(lesson, exercise)]:
+            cells += [_code(exercise.cell(each.answer)), _code(f"lesson.{name}.check()", name, each.name)]
     return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
 
 

@@ -1,15 +1,20 @@
-"""Every exercise: its solution passes, every wrong answer it knows fails with words that name the mistake."""
+"""Every exercise: right answers pass, every wrong one fails with words that name the mistake."""
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from playground import lessons
-from playground.lessons.exercise import Exercise, WrongAnswer
+from playground.lessons.exercise import Exercise
+from playground.lessons.question import Question
+from tests.lessons import answers
+from tests.lessons.answers import Answer
 from tests.lessons.drive import Drive, checked, courses, drive, read, text
 
 COURSES = courses()
@@ -37,13 +42,17 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Dr
 @pytest.mark.local
 @pytest.mark.lessons
 @pytest.mark.parametrize(
-    ("path", "lesson", "exercise"),
-    [pytest.param(p, m, e, id=f"{m}-{e.name}", marks=group(p)) for p, m, e in ALL],
+    ("path", "lesson", "exercise", "right"),
+    [
+        pytest.param(p, m, e, right, id=f"{m}-{e.name}-{right.name}", marks=group(p))
+        for p, m, e in ALL
+        for right in answers.right(m, e)
+    ],
 )
-def test_the_solution_is_correct(
-    driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise
+def test_a_right_answer_is_correct(
+    driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise, right: Answer
 ) -> None:
-    said = driven(path, lesson).said[exercise.name, "solution"]
+    said = driven(path, lesson).said[exercise.name, right.name]
     assert said.startswith(f"✔ Correct: {exercise.name}"), said
 
 
@@ -54,11 +63,11 @@ def test_the_solution_is_correct(
     [
         pytest.param(p, m, e, wrong, id=f"{m}-{e.name}-{wrong.name}", marks=group(p))
         for p, m, e in ALL
-        for wrong in e.wrong
+        for wrong in answers.wrong(m, e)
     ],
 )
 def test_a_wrong_answer_is_told_its_mistake(
-    driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise, wrong: WrongAnswer
+    driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise, wrong: Answer
 ) -> None:
     said = driven(path, lesson).said[exercise.name, wrong.name]
     assert said.startswith((f"✗ Not yet: {exercise.name}", f"! Error: {exercise.name}")), said
@@ -69,9 +78,10 @@ def test_a_wrong_answer_is_told_its_mistake(
 def test_an_exercise_is_whole(path: Path, lesson: str, exercise: Exercise) -> None:
     assert len(exercise.hints) >= 3
     assert len(set(exercise.hints)) == len(exercise.hints)
-    assert len(exercise.wrong) >= 3, "at least three typical wrong answers"
-    assert len({wrong.name for wrong in exercise.wrong}) == len(exercise.wrong)
-    assert all(wrong.says for wrong in exercise.wrong)
+    wrong, right = answers.wrong(lesson, exercise), answers.right(lesson, exercise)
+    assert len(wrong) >= 3, "at least three typical wrong answers"
+    assert len({answer.name for answer in [*wrong, *right]}) == len([*wrong, *right])
+    assert all(answer.says for answer in wrong)
     assert repr(exercise.solution()).startswith(f"· Solution: {exercise.name}")
 
     codes = [cell for cell in read(path).cells if cell.cell_type == "code"]
@@ -84,6 +94,14 @@ def test_an_exercise_is_whole(path: Path, lesson: str, exercise: Exercise) -> No
         f"lesson.{exercise.name}.{call}()" for call in ("check", "hint", "solution")
     ], "with hint and solution within reach"
     assert text(checks[0]).startswith(f"○ Not attempted: {exercise.name}"), "as committed it is unanswered, and says so"
+
+
+@pytest.mark.parametrize("module", [found.name for found in pkgutil.iter_modules(answers.__path__)])
+def test_answers_are_answers_to_an_exercise(module: str) -> None:
+    written = {name for name, each in lessons.exercises(module).items() if not isinstance(each, Question)}
+    known = import_module(f"{answers.__name__}.{module}")
+    assert set(known.WRONG) == written
+    assert set(known.RIGHT) <= written
 
 
 def test_names_are_unique_in_the_course() -> None:

@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 
 from playground.lessons import pytested
-from playground.lessons.exercise import WrongAnswer
-from playground.lessons.mutation import Test
+from playground.lessons.mutation import Bug, Test
 from playground.lessons.outcome import Broken
 from playground.lessons.pytested import Report, Verdict
-from playground.lessons.write import Wrong
 from tests.lessons import learners
 
 SERVICE = """
@@ -42,14 +40,11 @@ def exercise() -> Test:
         service="adder",
         correct=SERVICE,
         bugs=[
-            Wrong(
-                "multiplies", "numbers[0] + numbers[1]", "numbers[0] * numbers[1]", says="Two and two is four twice."
-            ),
-            Wrong("forgets one", "numbers[0] + numbers[1]", "numbers[0]", says="Is the second number looked at?"),
+            Bug("multiplies", "numbers[0] + numbers[1]", "numbers[0] * numbers[1]", says="Two and two is four twice."),
+            Bug("forgets one", "numbers[0] + numbers[1]", "numbers[0]", says="Is the second number looked at?"),
         ],
         starter="def test_it(pg):\n    pass",
         solution=pytested.source(learners.test_two_and_three),
-        wrong=[WrongAnswer("too easy", pytested.source(learners.test_two_and_two), says="Two and two is four twice.")],
         hints=["one", "two", "three"],
         because="Not every sum is a product.",
     )

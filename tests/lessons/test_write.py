@@ -11,7 +11,8 @@ from playground import Playground
 from playground.lessons.outcome import NotYet
 from playground.lessons.progress import read
 from playground.lessons.trial import Trial
-from playground.lessons.write import Write, Wrong
+from playground.lessons.write import Write
+from tests.lessons.answers import Wrong
 
 pytestmark = pytest.mark.local
 
@@ -45,14 +46,14 @@ COUNT = Write(
     starter=STARTER,
     solution=SOLUTION,
     probe=probe,
-    wrong=[
-        Wrong("forgets", '\n    ctx.set("total", total)', "", says="Is the total kept?"),
-        Wrong("raises", "amount\n", "amount + nothing\n", says="name 'nothing' is not defined"),
-        Wrong("other name", "async def add", "async def plus", says="no handler"),
-    ],
     hints=["one", "two", "three"],
     because="State outlives the request.",
 )
+WRONG = [
+    Wrong("forgets", '\n    ctx.set("total", total)', "", says="Is the total kept?"),
+    Wrong("raises", "amount\n", "amount + nothing\n", says="name 'nothing' is not defined"),
+    Wrong("other name", "async def add", "async def plus", says="no handler"),
+]
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ def test_all_outcomes_of_a_written_exercise(pg: Playground) -> None:
     assert COUNT.check().kind == "not attempted"
     assert read() == {}, "nothing was tried, so nothing is remembered"
 
-    for wrong in COUNT.wrong:
-        pg.deploy(name="counter", source=str(wrong.answer), breaking=True)
+    for wrong in WRONG:
+        pg.deploy(name="counter", source=wrong.source(str(COUNT.right)), breaking=True)
         said = COUNT.check()
         assert said.kind == ("not yet" if wrong.name == "forgets" else "error"), said
         assert wrong.says in said.text, said
