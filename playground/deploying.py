@@ -1,12 +1,14 @@
 """Deploying: a source becomes a revision, the revision a Restate deployment.
 
-A deployment that fails leaves everything as it was. New requests go to the newest revision; an
+A deployment that fails, or is interrupted, leaves everything as it was; an interrupt that comes when Restate has been
+told of it already is too late, and the deployment is made. New requests go to the newest revision; an
 invocation that has begun stays pinned to the revision it began on
 (https://docs.restate.dev/services/versioning).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from pathlib import Path
@@ -35,6 +37,7 @@ class Deployer:
         self._backend, self._admin, self._recording = backend, admin, recording
         self._digests: dict[str, str] = {}
         self._counts: dict[str, int] = {}
+        self._committing = asyncio.Lock()
 
     def offered(self) -> list[dict[str, Any]]:
         """All Restate services that can be called now."""
@@ -63,14 +66,24 @@ class Deployer:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source, "utf-8")
         started = await self._backend.start_revision(name, revision, path)
-        try:
-            self._check_names(name, started)
-            if not breaking:
-                await self._check_handlers(name, started)
-            deployment = await self._register(name, started, breaking)
-        except BaseException:
-            await self._backend.discard_revision(revision)
-            raise
+        # From here on it is done as a whole or not at all: nobody knows what Restate made of half a registration.
+        commit = asyncio.ensure_future(self._commit(name, started, source, digest, breaking))
+        commit.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # an interrupted caller waits no more
+        return await asyncio.shield(commit)
+
+    async def _commit(self, name: str, started: Started, source: str, digest: str, breaking: bool) -> Service:
+        revision = started.revision
+        async with self._committing:
+            try:
+                self._check_names(name, started)
+                if not breaking:
+                    await self._check_handlers(name, started)
+                deployment = await self._register(name, started, breaking)
+            except BaseException:
+                await self._backend.discard_revision(revision)
+                raise
         services = _with_schemas(started.services, deployment["services"])
         self._recording.append(
             Event.now(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -227,6 +228,11 @@ class Invocation:
             why, fix = standing(trace)
             if trace.awakeables:
                 fix = f"pg.resolve({self.awakeables[0]!r}, value)"
+            failed = self._playground.recording.timeline.without_a_pod().values()
+            if not any(attempt.outcome == "running" for attempt in trace.attempts):
+                why = " ".join(
+                    [why, *(f"{pod.service} has no pod, which is tried for again: {pod.reason}" for pod in failed)]
+                )
         return WaitTimeout(what, why, fix)
 
     def __repr__(self) -> str:
@@ -276,7 +282,7 @@ class Pod:
 
     @property
     def phase(self) -> str:
-        """starting, ready, stopping, stopped, killed, crashed or refused."""
+        """starting, ready, stopping, then stopped, killed, crashed, refused, or failed: it could not be started."""
         return self._recorded.phase
 
     def kill(self) -> Pod:
@@ -311,10 +317,18 @@ class Pod:
 
 
 class Pods(list[Pod]):
-    """Pods that are there now, in the order they started."""
+    """Pods that are there now, in the order they started.
+
+    Args:
+        failed: those that could not be started, one per revision that has no pod for that reason.
+    """
+
+    def __init__(self, pods: Iterable[Pod] = (), failed: Iterable[RecordedPod] = ()) -> None:
+        super().__init__(pods)
+        self._failed = list(failed)
 
     def __repr__(self) -> str:
-        return text.pods_table([pod._recorded for pod in self])
+        return text.pods_table([pod._recorded for pod in self], self._failed)
 
 
 class State(dict[str, Any]):

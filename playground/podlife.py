@@ -25,6 +25,7 @@ class PodLife:
         name, service, revision: names.
         open: numbers of the attempts that run on it now.
         served: whether it has been given an attempt.
+        stopping: whether it was asked to stop.
         last_words: the latest line it printed.
         loaded: done when the source is loaded, with what it offers; or failed with why it is not.
         on_change: called when `open` may have changed.
@@ -33,7 +34,7 @@ class PodLife:
     def __init__(self, name: str, service: str, revision: str, record: Record) -> None:
         self.name, self.service, self.revision = name, service, revision
         self.open: set[int] = set()
-        self.served = False
+        self.served = self.stopping = False
         self.last_words = ""
         self.loaded: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
         self.loaded.add_done_callback(lambda f: f.cancelled() or f.exception())  # not always awaited
@@ -42,6 +43,7 @@ class PodLife:
 
     def tell(self, kind: str, **data: Any) -> None:
         """Record something the backend knows of this pod."""
+        self.stopping = self.stopping or kind == "pod.stopping"
         self._record(Event.now(kind, pod=self.name, service=self.service, revision=self.revision, **data))
 
     def take(self, items: list[tuple[str, Any]]) -> None:
@@ -65,13 +67,19 @@ class PodLife:
         Args:
             status: exit code, or minus the number of the signal that ended it.
         """
-        how = {0: "stopped", REFUSED: "refused", -signal.SIGKILL: "killed"}.get(status, "crashed")
-        self.gone(how, status)
+        ways = {0: "stopped", REFUSED: "refused", -signal.SIGKILL: "killed"}
+        if self.stopping:
+            ways[-signal.SIGTERM] = "stopped"  # so soon that it had not begun to listen for it
+        self.gone(ways.get(status, "crashed"), exit=status)
 
-    def gone(self, how: str, status: int | None = None) -> None:
-        """It is not there any more."""
+    def gone(self, how: str, **told: Any) -> None:
+        """It is not there any more.
+
+        Args:
+            told: what else is known: `exit`, or the `reason` why it never was there.
+        """
         self.open.clear()
-        self.tell("pod.gone", how=how, **({} if status is None else {"exit": status}))
+        self.tell("pod.gone", how=how, **told)
         if not self.loaded.done():
             self.loaded.set_exception(
                 DeployError(

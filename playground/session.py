@@ -340,7 +340,9 @@ class Playground:
     def pods(self) -> Pods:
         """The pods that are there now."""
         with self.recording.lock:
-            return Pods(Pod(self, pod.name) for pod in self.recording.timeline.pods.values() if pod.alive)
+            timeline = self.recording.timeline
+            alive = [Pod(self, pod.name) for pod in timeline.pods.values() if pod.alive]
+            return Pods(alive, timeline.without_a_pod().values())
 
     @property
     def revisions(self) -> Revisions:

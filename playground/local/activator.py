@@ -5,6 +5,9 @@ from Restate waits in the operating system's backlog; that the socket became rea
 start a pod, which inherits the socket and accepts. There is no proxy in the path, and no request is
 refused. A pod without an open attempt for the idle window is stopped, and the socket is watched again.
 
+So it is always one of two: there is a pod, or the socket is watched. Whatever keeps a pod from starting (no
+file descriptors, no memory) is told and tried again, later and later: who waits in the backlog is never forgotten.
+
 This plays the parts of Knative's activator and autoscaler, with one pod per revision at the most.
 """
 
@@ -14,11 +17,9 @@ import asyncio
 import signal
 from typing import Any
 
-from playground.local.pods import PodProcess, RevisionPods
+from playground.local.output import Output
+from playground.local.pods import PodProcess, RevisionPods, backoff
 from playground.pod import GRACE
-
-MAX_BACKOFF = 5.0
-"""Seconds at most until a pod that keeps crashing is started again."""
 
 
 class Activator(RevisionPods):
@@ -28,7 +29,7 @@ class Activator(RevisionPods):
         super().__init__(*names, **options)
         self._pod: PodProcess | None = None
         self._idle: asyncio.TimerHandle | None = None
-        self._crashes = 0
+        self._failures = 0  # in a row
         self._closed = False
 
     async def start_pod(self) -> PodProcess:
@@ -36,13 +37,15 @@ class Activator(RevisionPods):
         if self._pod is not None:
             return self._pod
         self._watch(False)
-        pod = self._pod = self._new_pod()
-        pod.on_change = lambda: self._changed(pod)
         try:
+            pod = self._pod = self._new_pod()
+            pod.on_change = lambda: self._changed(pod)
             await self._run(pod, self._socket.fileno())
         except BaseException:
-            self._gone(pod)  # whoever is waiting for a pod is tried for again
+            self._gone(self._pod)  # whoever is waiting for a pod is tried for again
             raise
+        if self._closed:
+            self._stop(pod)
         return pod
 
     def close(self) -> None:
@@ -67,8 +70,7 @@ class Activator(RevisionPods):
         self._task(self._activate())
 
     async def _activate(self) -> None:
-        if self._crashes:
-            await asyncio.sleep(min(0.1 * 2**self._crashes, MAX_BACKOFF))
+        await asyncio.sleep(backoff(self._failures))
         if not self._closed:
             await self.start_pod()
 
@@ -85,16 +87,20 @@ class Activator(RevisionPods):
             return
         self._pod = None
         pod.tell("pod.stopping")
-        self._task(self._processes.signal(pod.pid, signal.SIGTERM))
+        # One that has yet to load its source has nothing to finish, and may never get so far as to listen.
+        number = signal.SIGTERM if pod.loaded.done() else signal.SIGKILL
+        self._task(self._processes.signal(pod.pid, number))
         asyncio.get_running_loop().call_later(GRACE + 5, lambda: self._task(self.kill(pod.name)))
         self._watch(True)
 
-    def _exited(self, pod: PodProcess, status: int) -> None:
-        super()._exited(pod, status)
-        self._gone(pod)
+    def _exited(self, pod: PodProcess, output: Output, status: int) -> None:
+        try:
+            super()._exited(pod, output, status)
+        finally:
+            self._gone(pod)
 
-    def _gone(self, pod: PodProcess) -> None:
+    def _gone(self, pod: PodProcess | None) -> None:
         if pod is self._pod:
             self._pod = None
-            self._crashes = 0 if pod.served else self._crashes + 1
+            self._failures = 0 if pod is not None and pod.served else self._failures + 1
             self._watch(True)

@@ -10,21 +10,27 @@ children (PDEATHSIG); elsewhere the kernel does, which learns of it by the same 
 The keeper is also what pods are forked from: it has imported the SDK already, so a pod starts in
 tens of milliseconds. It has one thread and no event loop, for only such a process forks safely.
 
-Commands are lines of JSON, answered in order; file descriptors ride along (SCM_RIGHTS):
+Commands are lines of JSON. Each has a number, and so has its answer: whoever asked may have been interrupted,
+and an answer must never be taken for another's. File descriptors ride along (SCM_RIGHTS):
 
-    {"do": "exec", "argv", "env", "log"}              run a program            -> {"pid"}
-    {"do": "warm"}                                    import the SDK           -> {}
-    {"do": "serve", "module", "argv", "env", "fork"}  [listening socket, log]  -> {"pid"}
-    {"do": "signal", "pid", "signal"}                 to the child's group     -> {}
+    {"id", "do": "exec", "argv", "env", "log"}                              run a program  -> {"id", "pid"}
+    {"id", "do": "warm"}                                                    import the SDK -> {"id"}
+    {"id", "do": "serve", "fds": 2, "module", "argv", "env", "fork"}        [socket, log]  -> {"id", "pid"}
+    {"id", "do": "signal", "pid", "signal"}                                 to its group   -> {"id"}
 
-`serve` runs a module (a pod, the ledger) that finds the number of its listening socket in POD_FD,
+What went wrong is answered with {"id", "error"}. `serve` runs a module (a pod, the ledger) that finds the number
+of its listening socket in POD_FD. When a child ends, {"exit": pid, "status": exit code} is said, always after
+the answer that told its pid.
 
-and `{"exit": pid, "status": wait status}` is said when a child ends.
+A child that has just been forked is a copy of the keeper: its signal handlers, its loop, its socket. So all signals
+are blocked across the fork, until the child has put back what signals do by default; and it never returns from
+there, whatever is raised in it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import importlib
 import json
@@ -35,11 +41,13 @@ import signal
 import socket
 import sys
 import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
-POD_FD = 3
 CHECK = 0.5
 """Seconds between looks at whether the kernel is still the parent: a forked copy of the kernel would
 keep the socket open although the kernel is gone."""
@@ -50,28 +58,29 @@ class Keeper:
 
     Args:
         control: the socket to the kernel.
+        lock: the file descriptor of the data directory's lock, which is just held open.
         scratch: directories to remove at the end.
     """
 
-    def __init__(self, control: socket.socket, scratch: list[Path]) -> None:
+    def __init__(self, control: socket.socket, lock: int, scratch: list[Path]) -> None:
         self._control = control
         self._scratch = scratch
         self._kernel = os.getppid()
         self._children: set[int] = set()
+        self._ending = False
         self._wake, wake = os.pipe()
+        self._own = [control.fileno(), lock, self._wake, wake]
         os.set_blocking(wake, False)
         os.set_blocking(self._wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: self._end())
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._asked_to_end)
 
     def run(self) -> NoReturn:
         """Serve the kernel until it is gone; then end everything."""
-        buffer = b""
-        fds: list[int] = []
-        while os.getppid() == self._kernel:
-            control = self._control.fileno()
+        commands, control = Commands(self._control), self._control.fileno()
+        while os.getppid() == self._kernel and not self._ending:
             ready, _, _ = select.select([control, self._wake], [], [], CHECK)
             if self._wake in ready:
                 os.read(self._wake, 4096)
@@ -79,41 +88,41 @@ class Keeper:
             if control not in ready:
                 continue
             try:
-                data, received, _, _ = socket.recv_fds(self._control, 65536, 8)
+                arrived = commands.read()
             except OSError:
                 break
-            if not data:
+            if arrived is None:
                 break
-            buffer += data
-            fds += received
-            *lines, buffer = buffer.split(b"\n")
-            for line in lines:
-                self._obey(json.loads(line), fds)
+            for command, fds in arrived:
+                self._obey(command, fds)
         self._end()
 
+    def _asked_to_end(self, *_: object) -> None:
+        # No more than a note: a handler runs in the middle of anything, a fork among it.
+        self._ending = True
+
     def _obey(self, command: dict[str, Any], fds: list[int]) -> None:
-        answer: dict[str, Any]
+        answer: dict[str, Any] = {"id": command["id"]}
         try:
+            if len(fds) != command.get("fds", 0):
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # the system dropped what did not fit
             match command["do"]:
                 case "exec":
-                    answer = {"pid": self._exec(command["argv"], command["env"], command["log"])}
+                    answer["pid"] = self._exec(command["argv"], command["env"], command["log"])
                 case "warm":
                     warm()
-                    answer = {}
                 case "serve":
-                    answer = {"pid": self._serve(command, *fds)}
+                    answer["pid"] = self._serve(command, *fds)
                 case "signal":
                     if command["pid"] in self._children:
                         _signal_group(command["pid"], command["signal"])
-                    answer = {}
                 case other:
                     raise ValueError(f"unknown command {other!r}")
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            answer["error"] = f"{type(error).__name__}: {error}"
         finally:
             for fd in fds:
                 os.close(fd)
-            fds.clear()
         self._say(answer)
 
     def _say(self, answer: dict[str, Any]) -> None:
@@ -130,42 +139,54 @@ class Keeper:
                 _signal_group(pid, signal.SIGKILL, reaped=True)  # what the child started and left behind
                 self._say({"exit": pid, "status": os.waitstatus_to_exitcode(status)})
 
-    def _fork(self) -> int:
-        """Fork a child in a session of its own that dies with the keeper; 0 in the child."""
+    def _fork(self, work: Callable[[], int]) -> int:
+        """Fork a child, in a session of its own, that dies with the keeper. It exits with the result of its work."""
         keeper = os.getpid()
-        pid = os.fork()
-        if pid:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._be_child(keeper, work)
             self._children.add(pid)
-            return pid
-        os.setsid()
-        die_with_parent(keeper)
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        return 0
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
+
+    def _be_child(self, keeper: int, work: Callable[[], int]) -> NoReturn:
+        code = 1
+        try:
+            os.setsid()
+            die_with_parent(keeper)
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            for fd in self._own:
+                os.close(fd)
+            code = work()
+            sys.stdout.flush()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)  # never back into the keeper's loop
 
     def _exec(self, argv: list[str], env: dict[str, str], log: str) -> int:
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        pid = self._fork()
-        if not pid:
-            _become(argv, env, out)
-        os.close(out)
-        return pid
+        try:
+            return self._fork(lambda: _become(argv, env, out))
+        finally:
+            os.close(out)
 
     def _serve(self, command: dict[str, Any], listening: int, log: int) -> int:
-        pid = self._fork()
-        if pid:
-            return pid
-        if not command["fork"]:
-            os.dup2(listening, POD_FD) if listening != POD_FD else os.set_inheritable(POD_FD, True)
+        if command["fork"]:
+            return self._fork(lambda: _run(command, listening, log))
+
+        def spawn() -> int:
+            os.set_inheritable(listening, True)
             argv = [sys.executable, "-m", command["module"], *command["argv"]]
-            _become(argv, {**os.environ, **command["env"], "POD_FD": str(POD_FD)}, log)
-        code = 1
-        try:
-            code = _run(command, listening, log, self._control.fileno())
-        finally:
-            sys.stdout.flush()
-            os._exit(code)  # never back into the keeper's loop
+            return _become(argv, {**os.environ, **command["env"], "POD_FD": str(listening)}, log)
+
+        return self._fork(spawn)
 
     def _end(self) -> NoReturn:
         for pid in self._children:
@@ -175,6 +196,30 @@ class Keeper:
         for directory in self._scratch:
             shutil.rmtree(directory, ignore_errors=True)
         os._exit(0)
+
+
+class Commands:
+    """Lines of JSON from a socket, each with the descriptors that were sent with it."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._rest = b""
+        self._fds: deque[list[int]] = deque()
+
+    def read(self) -> list[tuple[dict[str, Any], list[int]]] | None:
+        """What has arrived; None if the other end is closed. Descriptors are the reader's to close.
+
+        Descriptors of two lines never come in one message. Those for which this process has no room are dropped
+        by the system, which says so; then a line has fewer than it says.
+        """
+        data, fds, flags, _ = socket.recv_fds(self._control, 65536, 8)
+        if not data:
+            return None
+        if fds or flags & socket.MSG_CTRUNC:
+            self._fds.append(list(fds))
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        commands = [json.loads(line) for line in lines]
+        return [(command, self._fds.popleft() if command.get("fds") else []) for command in commands]
 
 
 def warm() -> None:
@@ -192,8 +237,7 @@ def warm() -> None:
     gc.freeze()  # collections in a fork must not touch, and so copy, the pages shared with it
 
 
-def _run(command: dict[str, Any], listening: int, log: int, control: int) -> int:
-    os.close(control)
+def _run(command: dict[str, Any], listening: int, log: int) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -237,8 +281,8 @@ def main() -> NoReturn:
     """`python -m playground.local.keeper CONTROL LOCK [SCRATCH ...]`; the first two are file descriptors."""
     control, lock = int(sys.argv[1]), int(sys.argv[2])
     for fd in (control, lock):
-        os.set_inheritable(fd, False)  # the lock on the data directory is just held open
-    Keeper(socket.socket(fileno=control), [Path(each) for each in sys.argv[3:]]).run()
+        os.set_inheritable(fd, False)
+    Keeper(socket.socket(fileno=control), lock, [Path(each) for each in sys.argv[3:]]).run()
 
 
 if __name__ == "__main__":

@@ -1,20 +1,27 @@
 """The ledger of the embedded backend: a process of its own, on a socket the backend keeps.
 
 Handlers know its address from `LEDGER_URL`. Should it die, it is started again on the same file and
-the same socket, and requests that came meanwhile wait in the backlog.
+the same socket, and requests that came meanwhile wait in the backlog. Should it not start, that is told and
+tried again, later and later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from pathlib import Path
 from typing import Any
 
 from playground.backend import Record, Settings
-from playground.local.output import Output
+from playground.errors import PlaygroundClosed
+from playground.local.output import Output, no_files
+from playground.local.pods import backoff, reason
 from playground.local.processes import Processes
-from playground.recording import heard
+from playground.recording import Event, heard
+
+STEADY = 5.0
+"""Seconds after which a process that ends is not called one that does not start."""
 
 
 class LedgerProcess:
@@ -28,6 +35,8 @@ class LedgerProcess:
         self._file, self._processes, self._settings, self._record = file, processes, settings, record
         self._socket: socket.socket | None = None
         self._closed = False
+        self._failures = 0  # in a row
+        self._started_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -38,32 +47,56 @@ class LedgerProcess:
         return f"http://{host}:{port}"
 
     async def start(self) -> None:
-        """Start the process, on the same address every time."""
+        """Start the process, on the same address every time.
+
+        Raises:
+            StartError, PlaygroundClosed: there is none.
+        """
         if self._socket is None:
-            self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        output = Output(self._take)
-
-        def exited(_status: int) -> None:
-            output.drain()
-            if not self._closed:
-                self._task = asyncio.get_running_loop().create_task(self.start())
-
-        await self._processes.serve(
-            "playground.ledger",
-            self._file,
-            env={},
-            listening=self._socket.fileno(),
-            log=output.write_end,
-            fork=self._settings.pods == "fork",
-            on_exit=exited,
-        )
-        output.handed_over()
+            try:
+                self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+            except OSError as error:
+                raise no_files(error) from error
+        with Output(self._take) as output:
+            await self._processes.serve(
+                "playground.ledger",
+                self._file,
+                env={},
+                listening=self._socket.fileno(),
+                output=output,
+                fork=self._settings.pods == "fork",
+                on_exit=lambda status: self._exited(output, status),
+            )
+        self._started_at = asyncio.get_running_loop().time()
 
     def close(self) -> None:
         """Give up the address; the process ends with its keeper."""
         self._closed = True
+        if self._task is not None:
+            self._task.cancel()
         if self._socket is not None:
             self._socket.close()
+
+    def _exited(self, output: Output, status: int) -> None:
+        output.drain()
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        self._failures = 0 if loop.time() - self._started_at > STEADY else self._failures + 1
+        self._record(Event.now("ledger.gone", exit=status))
+        self._task = loop.create_task(self._bring_back())
+
+    async def _bring_back(self) -> None:
+        for failures in itertools.count(self._failures):
+            await asyncio.sleep(backoff(failures))
+            try:
+                await self.start()
+            except PlaygroundClosed:
+                return
+            except Exception as error:
+                self._record(Event.now("ledger.failed", reason=reason(error)))
+            else:
+                return
 
     def _take(self, items: list[tuple[str, Any]]) -> None:
         for what, item in items:

@@ -11,34 +11,38 @@ from pathlib import Path
 from typing import Any
 
 from playground.backend import Record, Settings
+from playground.errors import PlaygroundError
 from playground.local.keepers import Keepers
-from playground.local.output import Output
+from playground.local.output import Output, no_files
 from playground.local.processes import Processes
 from playground.podlife import PodLife
 
+MAX_BACKOFF = 5.0
+"""Seconds at most until a pod that keeps crashing, or cannot be started, is started again."""
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row."""
+    return min(0.1 * 2**failures, MAX_BACKOFF) if failures else 0.0
+
 
 class PodProcess(PodLife):
-    """One pod: a process and its log."""
+    """One pod: a process and what it says.
 
-    def __init__(self, name: str, service: str, revision: str, record: Record) -> None:
-        super().__init__(name, service, revision, record)
-        self.pid: int | None = None
-        self.output = Output(self.take)
+    Attributes:
+        pid: its process, while there is one.
+        killed: whether it was killed before there was one.
+    """
 
-    def started(self, pid: int) -> None:
-        """The process runs."""
-        self.pid = pid
-        self.output.handed_over()
+    pid: int | None = None
+    killed = False
 
-    def not_started(self) -> None:
-        """There is no process, and will be none."""
-        self.output.handed_over()
-        self.exited(1)
 
-    def exited(self, status: int) -> None:
-        """The process has ended: tell what it said last, then how it went."""
-        self.output.drain()
-        self.ended(status)
+def reason(error: BaseException) -> str:
+    """Why a process was not started, in one line."""
+    if isinstance(error, PlaygroundError):
+        return error.why or error.what
+    return "it was interrupted" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
 
 
 class RevisionPods:
@@ -48,6 +52,9 @@ class RevisionPods:
         service, revision: names.
         source: the Python file its pods serve.
         env: extra environment of its pods.
+
+    Raises:
+        StartError: it cannot have an address.
     """
 
     def __init__(
@@ -65,7 +72,10 @@ class RevisionPods:
         self.pods: list[PodProcess] = []
         self._source, self._env = source, env
         self._processes, self._settings, self._record = processes, settings, record
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        try:
+            self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        except OSError as error:
+            raise no_files(error) from error
         self._socket.setblocking(False)
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -82,13 +92,21 @@ class RevisionPods:
 
     async def kill(self, name: str) -> None:
         """SIGKILL a pod."""
-        for pod in self.pods:
-            if pod.name == name and pod.pid is not None:
-                await self._processes.signal(pod.pid, signal.SIGKILL)
+        for pod in list(self.pods):
+            if pod.name == name:
+                pod.killed = True
+                if pod.pid is not None:
+                    await self._processes.signal(pod.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Give up the address."""
         raise NotImplementedError
+
+    async def _start_pod(self, listening: int, **env: str) -> PodProcess:
+        """Start one more pod. See `_run`."""
+        pod = self._new_pod()
+        await self._run(pod, listening, **env)
+        return pod
 
     def _new_pod(self) -> PodProcess:
         pod = PodProcess(f"{self.revision}-{next(self._numbers)}", self.service, self.revision, self._record)
@@ -100,27 +118,37 @@ class RevisionPods:
         """Start a pod's process on a socket it inherits.
 
         Raises:
-            StartError, PlaygroundClosed: there is no process; the pod is gone again.
+            StartError, PlaygroundClosed: there is no process; the pod is gone again, and the recording has why.
         """
         try:
-            pid = await self._processes.serve(
-                "playground.pod",
-                self._source,
-                env={**self._env, "K_SERVICE": self.service, "K_REVISION": self.revision, "POD_NAME": pod.name, **env},
-                listening=listening,
-                log=pod.output.write_end,
-                fork=self._settings.pods == "fork",
-                on_exit=lambda status: self._exited(pod, status),
-            )
-        except BaseException:
+            with Output(pod.take) as output:
+                pod.pid = await self._processes.serve(
+                    "playground.pod",
+                    self._source,
+                    env={
+                        **self._env,
+                        "K_SERVICE": self.service,
+                        "K_REVISION": self.revision,
+                        "POD_NAME": pod.name,
+                        **env,
+                    },
+                    listening=listening,
+                    output=output,
+                    fork=self._settings.pods == "fork",
+                    on_exit=lambda status: self._exited(pod, output, status),
+                )
+        except BaseException as error:
             self.pods.remove(pod)
-            pod.not_started()
+            pod.gone("failed", reason=reason(error))
             raise
-        pod.started(pid)
+        if pod.killed:
+            self._task(self._processes.signal(pod.pid, signal.SIGKILL))
 
-    def _exited(self, pod: PodProcess, status: int) -> None:
-        pod.exited(status)
+    def _exited(self, pod: PodProcess, output: Output, status: int) -> None:
         self.pods.remove(pod)
+        pod.pid = None
+        output.drain()
+        pod.ended(status)
 
     def _task(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)

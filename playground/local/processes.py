@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -13,11 +14,13 @@ import socket
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from playground.errors import PlaygroundClosed, StartError
+from playground.local.output import Output, no_files
 
 PID_FILE = "keeper.pid"
 """In the data directory: the keeper's process id, while the playground is open."""
@@ -34,8 +37,24 @@ def _drop_lifelines() -> None:
 os.register_at_fork(after_in_child=_drop_lifelines)
 
 
+class _Question:
+    """A command on its way.
+
+    Attributes:
+        answer: the keeper's, once it is there.
+        on_exit: what to call when the process that it starts has ended.
+    """
+
+    def __init__(self, on_exit: Callable[[int], None] | None) -> None:
+        self.answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.on_exit = on_exit
+
+
 class Processes:
     """All processes of one playground, through its keeper (see `keeper`). Lives on the engine's loop.
+
+    A question may be cancelled at any moment: the learner pressed the stop button. It has been sent, and is
+    answered; a process that was started for nobody is ended again.
 
     Args:
         directory: the playground's data directory.
@@ -47,11 +66,12 @@ class Processes:
         self._directory, self._remove = directory, remove
         self._variables = {} if hash_seed is None else {"PYTHONHASHSEED": str(hash_seed)}
         self.started = False
-        self._lock = asyncio.Lock()
-        self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self._exits: dict[int, Callable[[int], None]] = {}
-        self._early: dict[int, int] = {}
-        self._closing = False
+        self._numbers = itertools.count(1)
+        self._questions: dict[int, _Question] = {}
+        self._exits: dict[int, _Question] = {}
+        self._unsent: deque[tuple[bytes, list[int]]] = deque()
+        self._closing = self._gone = False
+        self._keeper: subprocess.Popen[bytes] | None = None
 
     async def start(self, *, also_remove: Path | None = None) -> None:
         """Start the keeper.
@@ -59,25 +79,26 @@ class Processes:
         Args:
             also_remove: a directory elsewhere that is removed with the keeper's end in any case.
         """
-        lock = self._lock_directory()
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "playground.local.keeper", str(theirs.fileno()), str(lock)]
-        command += [str(path) for path in (self._directory if self._remove else None, also_remove) if path]
-        with (self._directory / "keeper.log").open("ab") as log:
-            # A session of its own: the stop button signals the kernel's process group.
-            self._keeper = subprocess.Popen(  # noqa: ASYNC220
-                command,
-                pass_fds=[theirs.fileno(), lock],
-                start_new_session=True,
-                env={**os.environ, **self._variables},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        os.truncate(lock, 0)
-        os.write(lock, str(self._keeper.pid).encode())
-        os.close(lock)
-        theirs.close()
+        with contextlib.ExitStack() as opened:
+            lock = self._lock_directory()
+            opened.callback(os.close, lock)
+            ours, theirs = socket.socketpair()
+            opened.enter_context(theirs)
+            command = [sys.executable, "-m", "playground.local.keeper", str(theirs.fileno()), str(lock)]
+            command += [str(path) for path in (self._directory if self._remove else None, also_remove) if path]
+            with (self._directory / "keeper.log").open("ab") as log:
+                # A session of its own: the stop button signals the kernel's process group.
+                self._keeper = subprocess.Popen(  # noqa: ASYNC220
+                    command,
+                    pass_fds=[theirs.fileno(), lock],
+                    start_new_session=True,
+                    env={**os.environ, **self._variables},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            os.truncate(lock, 0)
+            os.write(lock, str(self._keeper.pid).encode())
         ours.setblocking(False)
         self._socket = ours
         _lifelines.add(ours)
@@ -101,6 +122,7 @@ class Processes:
     @property
     def pid(self) -> int:
         """The keeper's process id."""
+        assert self._keeper is not None
         return self._keeper.pid
 
     async def exec(self, argv: list[str], env: dict[str, str], log: Path, on_exit: Callable[[int], None]) -> int:
@@ -121,13 +143,13 @@ class Processes:
         *,
         env: dict[str, str],
         listening: int,
-        log: int,
+        output: Output,
         fork: bool,
         on_exit: Callable[[int], None],
     ) -> int:
         """Start a module (a pod, the ledger) on an inherited listening socket; returns its pid."""
         command = {"do": "serve", "module": module, "argv": [str(argument)], "env": env, "fork": fork}
-        return await self._started(command, [listening, log], on_exit)
+        return await self._started(command, [listening, output.write_end], on_exit)
 
     async def signal(self, pid: int, number: int) -> None:
         """Signal a child and everything it started. Does nothing if it has ended already."""
@@ -136,8 +158,12 @@ class Processes:
     async def close(self) -> None:
         """End the keeper, and with it every process. Safe to call twice."""
         self._closing = True
+        if self._keeper is None:
+            return
         self._reader.cancel()
+        asyncio.get_running_loop().remove_writer(self._socket)
         self._socket.close()
+        self._refuse()
         try:
             await asyncio.to_thread(self._keeper.wait, 10)
         except subprocess.TimeoutExpired:
@@ -149,27 +175,61 @@ class Processes:
             (self._directory / PID_FILE).unlink(missing_ok=True)
 
     async def _started(self, command: dict[str, Any], fds: list[int], on_exit: Callable[[int], None]) -> int:
-        pid: int = (await self._ask(command, fds))["pid"]
-        self._exits[pid] = on_exit
-        if pid in self._early:  # it ended before we knew its pid
-            self._exited(pid, self._early.pop(pid))
+        pid: int = (await self._ask(command, fds, on_exit))["pid"]
         return pid
 
-    async def _ask(self, command: dict[str, Any], fds: list[int] | None = None) -> dict[str, Any]:
-        async with self._lock:
-            data = json.dumps(command).encode() + b"\n"
-            try:
-                sent = socket.send_fds(self._socket, [data], fds or [])
-                await asyncio.get_running_loop().sock_sendall(self._socket, data[sent:])
-            except OSError as error:
-                raise _gone() from error
-            answer = await self._answers.get()
-        if answer is None:
-            self._answers.put_nowait(None)
+    async def _ask(
+        self, command: dict[str, Any], fds: Sequence[int] = (), on_exit: Callable[[int], None] | None = None
+    ) -> dict[str, Any]:
+        if self._gone or self._closing:
             raise _gone()
+        question = _Question(on_exit)
+        number = next(self._numbers)
+        try:
+            self._send({"id": number, "fds": len(fds), **command}, fds)
+        except OSError as error:
+            raise no_files(error) from error
+        self._questions[number] = question
+        try:
+            answer = await question.answer
+        except asyncio.CancelledError:
+            if question.answer.done() and not question.answer.cancelled() and not question.answer.exception():
+                self._undo(question.answer.result())  # it came in the same moment
+            raise
         if "error" in answer:
             raise StartError("A process could not be started.", answer["error"], "python -m playground doctor")
         return answer
+
+    def _send(self, command: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        # The descriptors are ours until they are sent: who asked may close theirs before that.
+        ours: list[int] = []
+        try:
+            for fd in fds:
+                ours.append(os.dup(fd))
+        except OSError:
+            _close(ours)
+            raise
+        self._unsent.append((json.dumps(command).encode() + b"\n", ours))
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what is to be sent. A command is never left half sent, whoever has lost interest in it."""
+        loop = asyncio.get_running_loop()
+        while self._unsent:
+            data, fds = self._unsent.popleft()
+            try:
+                sent = socket.send_fds(self._socket, [data], fds) if fds else self._socket.send(data)
+            except BlockingIOError:
+                self._unsent.appendleft((data, fds))
+                loop.add_writer(self._socket, self._flush)
+                return
+            except OSError:
+                _close(fds)
+                continue  # the keeper is gone, as the reader is about to see
+            _close(fds)
+            if sent < len(data):
+                self._unsent.appendleft((data[sent:], []))
+        loop.remove_writer(self._socket)
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
@@ -182,17 +242,58 @@ class Processes:
                     if "exit" in message:
                         self._exited(message["exit"], message["status"])
                     else:
-                        self._answers.put_nowait(message)
-        self._answers.put_nowait(None)
+                        self._answered(self._questions.pop(message["id"], None), message)
+        self._gone = True
+        self._refuse()
         if not self._closing:
             self._keeper_died()
 
+    def _refuse(self) -> None:
+        """There will be no answers any more."""
+        for question in self._questions.values():
+            if not question.answer.done():
+                question.answer.set_exception(_gone())
+        self._questions.clear()
+
+    def _answered(self, question: _Question | None, answer: dict[str, Any]) -> None:
+        if question is None:
+            return
+        if question.answer.done():  # cancelled: nobody waits for it any more
+            self._undo(answer)
+            return
+        if question.on_exit is not None and "pid" in answer:
+            self._exits[answer["pid"]] = question
+        question.answer.set_result(answer)
+
+    def _undo(self, answer: dict[str, Any]) -> None:
+        """Nobody wants what was answered: end the process that it is about."""
+        if "pid" in answer:
+            if (question := self._exits.pop(answer["pid"], None)) is not None:
+                question.on_exit = None
+            if not (self._gone or self._closing):
+                self._tell_signal(answer["pid"], signal.SIGKILL)
+
+    def _tell_signal(self, pid: int, number: int) -> None:
+        """Signal a child without waiting until it is done."""
+        self._send({"id": next(self._numbers), "do": "signal", "pid": pid, "signal": number})
+
     def _exited(self, pid: int, status: int) -> None:
-        on_exit = self._exits.pop(pid, None)
-        if on_exit is None:
-            self._early[pid] = status
-        else:
-            on_exit(status)
+        question = self._exits.get(pid)
+        if question is not None:
+            # After whoever asked has been told its pid.
+            asyncio.get_running_loop().call_soon(self._hear, pid, question, status)
+
+    def _hear(self, pid: int, question: _Question, status: int) -> None:
+        if self._exits.get(pid) is question:
+            del self._exits[pid]
+        if question.on_exit is None:
+            return
+        try:
+            question.on_exit(status)
+        except Exception as error:  # one that stumbles must not keep the others from hearing of theirs
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "what hears that a process has ended stumbled", "exception": error}
+            )
 
     def _keeper_died(self) -> None:
         # Linux has killed the children by now; elsewhere that is left to us.
@@ -200,6 +301,11 @@ class Processes:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             self._exited(pid, -signal.SIGKILL)
+
+
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _gone() -> PlaygroundClosed:

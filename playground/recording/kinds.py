@@ -115,10 +115,11 @@ class PodStopping(OfPod):
 
 @event("pod.gone", by="backend")
 class PodGone(OfPod):
-    """It is not there any more: stopped, killed, crashed or refused."""
+    """It is not there any more: stopped, killed, crashed, refused, or failed: it was not started for that reason."""
 
     how: Text
     exit: MaybeWhole = None
+    reason: Text = ""
     service: Text = ""
     revision: Text = ""
 
@@ -316,6 +317,20 @@ class LedgerFaults(Event):
 
     effect: Text
     faults: FaultsOf = field(default_factory=dict)
+
+
+@event("ledger.gone", by="backend")
+class LedgerGone(Event):
+    """Its process has ended; it is started again."""
+
+    exit: MaybeWhole = None
+
+
+@event("ledger.failed", by="backend")
+class LedgerFailed(Event):
+    """It could not be started again for that reason, and is tried for again."""
+
+    reason: Text = ""
 
 
 @event("plan.hold", by="ledger")

@@ -102,6 +102,16 @@ class Timeline:
             self.touch("trace", invocation)
         return self.invocations[invocation]
 
+    def without_a_pod(self) -> dict[str, Pod]:
+        """Of the revisions whose pod could not be started, and is tried for again: that pod, by service."""
+        latest = {pod.service: pod for pod in self.pods.values()}
+        deployed = {revision.service: revision.name for revision in self.revisions.values()}
+        return {
+            service: pod
+            for service, pod in latest.items()
+            if pod.phase == "failed" and deployed.get(service) == pod.revision
+        }
+
     def touch(self, *what: Any) -> None:
         """Note in `changes` what an event touched: each time anew, or a view that has seen the last would miss this."""
         self.changes.append(what)
@@ -152,7 +162,7 @@ class Timeline:
             case kinds.PodLog():
                 pod.logs.append(event.text)
             case kinds.PodGone():
-                pod.phase, pod.gone_at = event.how, event.at
+                pod.phase, pod.gone_at, pod.reason = event.how, event.at, event.reason
                 for number in list(pod.open):
                     attempt = self.open[pod.name, number]
                     if attempt.outcome == "running":

@@ -249,7 +249,8 @@ class Pod:
         service, revision: what it serves.
         ordinal: 1 for the first of the service's pods that was given an attempt, and so on: a name that is
             the same in every run, for how many pods come and go without work is a matter of timing. 0 before.
-        phase: starting, ready, stopping, then stopped, killed, crashed or refused.
+        phase: starting, ready, stopping, then stopped, killed, crashed, refused, or failed: it could not be started.
+        reason: why it could not be started.
         started_at, ready_at, gone_at: Unix seconds; None if not yet.
         open: numbers of the attempts that run on it now.
         logs: lines it printed.
@@ -260,6 +261,7 @@ class Pod:
     revision: str
     ordinal: int = 0
     phase: str = "starting"
+    reason: str = ""
     started_at: float = 0.0
     ready_at: float | None = None
     gone_at: float | None = None

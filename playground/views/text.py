@@ -97,10 +97,13 @@ def _outcome(attempt: Attempt) -> str:
     return attempt.outcome
 
 
-def pods_table(pods: Iterable[Pod]) -> str:
+def pods_table(pods: Iterable[Pod], failed: Iterable[Pod] = ()) -> str:
     """Pods in the order they started, by ordinal."""
     rows = [[pod.label, pod.revision, pod.phase] for pod in pods]
-    return table(["pod", "revision", "phase"], rows) if rows else "no pods: scaled to zero"
+    lines = [f"{pod.revision} has no pod, which is tried for again: {pod.reason}" for pod in failed]
+    if rows:
+        lines.insert(0, table(["pod", "revision", "phase"], rows))
+    return "\n".join(lines) or "no pods: scaled to zero"
 
 
 def revisions_table(revisions: Iterable[tuple[str, bool, int]]) -> str:
