@@ -216,7 +216,7 @@ def test_a_signal_to_a_child_just_forked_makes_no_second_keeper(tmp_path: Path) 
 
         spared, unhurt = await sleeping(processes, tmp_path / "log")
         bombardments = [asyncio.ensure_future(bombard()) for _ in range(3)]
-        for _ in range(300):
+        for _ in range(120):
             _, ended = await sleeping(processes, tmp_path / "log")
             assert await ended in (-signal.SIGTERM, -signal.SIGKILL)
         stop.set()
