@@ -301,7 +301,7 @@ class Pod:
     def logs(self) -> str:
         """All it has printed so far."""
         with self._playground.recording.lock:
-            return "\n".join(self._recorded.logs)
+            return self._recorded.log
 
     @property
     def _recorded(self) -> RecordedPod:

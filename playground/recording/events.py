@@ -23,7 +23,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, dataclass_transform, get_type_hints
 
-from playground.recording.checks import Check, Wrong, anything, seconds, text
+from playground.recording.checks import Check, Wrong, anything, count, flag, index, seconds, text, whole
 
 Speaker = Literal["pod", "ledger", "backend", "client", "admin API", "anybody"]
 """Who says an event: a pod's tap or gate, the ledger, the backend, who uses the playground, Restate's admin API."""
@@ -72,6 +72,16 @@ class Event:
         """An event of ours, of this moment."""
         return cls.of(kind, time.time(), data)
 
+    @property
+    def length(self) -> int:
+        """About how many bytes its values take."""
+        total = _size(self.more) if self.more else 0
+        for name in _shapes[type(self)].long:
+            value = getattr(self, name)
+            if value:
+                total += len(value) if isinstance(value, str) else _size(value)
+        return total
+
     def to_json(self) -> str:
         """The event's flat form, one line of JSON."""
         return json.dumps({"kind": self.kind, "at": self.at, **self.data}, default=repr)
@@ -85,14 +95,16 @@ class Unknown(Event):
 
 
 class _Shape(NamedTuple):
-    """A kind's own fields: how each is checked, which have to be there, and what they are if they are not."""
+    """A kind's own fields: how each is checked, which have to be there, what they are if not; which may be long."""
 
     checks: dict[str, Check]
     required: frozenset[str]
     defaults: tuple[tuple[str, Any], ...]
+    long: tuple[str, ...]
 
 
-_shapes: dict[type[Event], _Shape] = {Unknown: _Shape({}, frozenset(), ())}
+_shapes: dict[type[Event], _Shape] = {Unknown: _Shape({}, frozenset(), (), ())}
+_SHORT = (count, index, whole, flag, seconds)
 KINDS: dict[str, type[Event]] = {}
 """All kinds this version knows, by name, in the order of the table."""
 E = TypeVar("E", bound=Event)
@@ -115,6 +127,7 @@ def event(kind: str, by: Speaker) -> Callable[[type[E]], type[E]]:
             {each.name: hints[each.name].__metadata__[0] for each in own},
             frozenset(each.name for each in own if each.default is each.default_factory is MISSING),
             tuple((e.name, e.default if e.default_factory is MISSING else e.default_factory()) for e in own),
+            tuple(each.name for each in own if hints[each.name].__metadata__[0] not in _SHORT),
         )
         KINDS[kind] = made
         return made
@@ -177,7 +190,7 @@ def _read(told: Mapping[str, Any]) -> Event:
     if kind is None:
         given = {text(n): anything(value) for n, value in told.items() if n not in ("kind", "at")}
         return Unknown(at, text(name), more=given)
-    checks, required, _ = _shapes[kind]
+    checks, required, *_ = _shapes[kind]
     taken: dict[str, Any] = {}
     more: dict[str, Any] = {}
     for name, value in told.items():
@@ -193,6 +206,16 @@ def _read(told: Mapping[str, Any]) -> Event:
     if not required <= taken.keys():
         raise Wrong(f"{min(required - taken.keys())}: not there")
     return kind(at, **taken, more=more) if more else kind(at, **taken)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return 50 + len(value)
+    if isinstance(value, Mapping):
+        return 64 + sum(100 + _size(name) + _size(each) for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return 56 + sum(8 + _size(each) for each in value)
+    return 32
 
 
 def _not_taken(kind: str, told: Any, by: str, pod: str, why: str) -> Event:

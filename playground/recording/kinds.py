@@ -421,7 +421,7 @@ class QueueRead(OfKey):
     waiting: Texts = ()
 
 
-# -- the boundary itself --------------------------------------------------------------------------------
+# -- the recording itself --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,3 +442,22 @@ class Malformed(NotTaken):
 @event("event.refused", by="anybody")
 class Refused(NotTaken):
     """Somebody said what is not theirs to say."""
+
+
+@event("recording.dropped", by="anybody")
+class RecordingDropped(Event):
+    """The recording had grown over its limit and has let go of the oldest: so many of these."""
+
+    invocations: Count = 0
+    pods: Count = 0
+    lines: Count = 0
+    readings: Count = 0
+    unread: Count = 0
+    events: Count = 0
+
+
+@event("recording.cut", by="anybody")
+class RecordingCut(Event):
+    """The end of the file it was loaded from was cut off in the middle of a line."""
+
+    line: Count = 0

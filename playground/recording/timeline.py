@@ -8,13 +8,18 @@ meanwhile. So a status counts only if it was asked for after the latest event of
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from playground.recording import attempts, kinds
+from playground.recording.changes import Changes
 from playground.recording.events import Event
 from playground.recording.trace import TAKEN_BACK, Attempt, Effect, Entry, Pod, RowKey, Trace
+
+NOT_KEPT = "(no longer kept)"
+"""Stands for the body of an effect whose invocation was dropped."""
 
 
 @dataclass(slots=True)
@@ -55,6 +60,10 @@ class Timeline:
             ("trace", invocation), ("attempt", invocation, number), ("entry", invocation, row) (the entry
             or any mark of it), ("pod", name), ("effect", position in effects), ("state", service, key),
             ("queue", service, key), ("revision", name).
+        dropped: what a recording over its limit has let go of, by name (see `dropping`).
+        cut_line: the line of its file in which a loaded recording is cut off; 0 if it is whole.
+        refusals: how often somebody said what is no event, or not theirs to say; `refused` has the latest.
+        unread: events whose fold failed, which is a fault of ours.
         began_at: time of the first event.
         latest_at: the latest time any event has.
     """
@@ -68,13 +77,19 @@ class Timeline:
         self.effects: list[Effect] = []
         self.forgotten = 0
         self.faults: dict[str, dict[str, Any]] = {}
-        self.changes: list[tuple[Any, ...]] = []
+        self.changes = Changes()
         self.server = "starting"
         self.server_starts = 0
         self.began_at: float | None = None
         self.latest_at = 0.0
         self.open: dict[tuple[str, int], Attempt] = {}
         self.attempts: dict[tuple[str, int], Attempt] = {}
+        self.dropped: Counter[str] = Counter()
+        self.cut_line = 0
+        self.refused: deque[str] = deque(maxlen=10)
+        self.refusals = 0
+        self.unread: list[str] = []
+        self._latest_effect = -1
         self._unplaced: list[int] = []
         for event in events:
             self.add(event)
@@ -84,6 +99,12 @@ class Timeline:
         if self.began_at is None:
             self.began_at = event.at
         self.latest_at = max(self.latest_at, event.at)
+        try:
+            self._fold(event)
+        except Exception as error:  # a fault of ours may cost one event, never all that come after it
+            self.unread.append(f"{event.kind}: {type(error).__name__}: {error}")
+
+    def _fold(self, event: Event) -> None:
         kind = type(event)
         if isinstance(event, kinds.OfAttempt) and kind is not kinds.AttemptStarted:
             attempt = self.open.get((event.pod, event.attempt))
@@ -94,6 +115,19 @@ class Timeline:
                     self._place_effects(event.pod, event.attempt)
         elif fold_other := _OTHER_FOLDS.get(kind):
             fold_other(self, event)
+
+    def drop(self, invocations: Collection[str], pods: Collection[str]) -> None:
+        """Let go of invocations that have ended, and of pods that are gone. Their effects stay counted."""
+        for invocation in invocations:
+            del self.invocations[invocation]
+            self.touch("trace", invocation)
+        self.attempts = {where: each for where, each in self.attempts.items() if each.trace.id not in invocations}
+        for effect in self.effects:
+            if effect.invocation in invocations:
+                effect.body = NOT_KEPT
+        for pod in pods:
+            del self.pods[pod]
+            self.touch("pod", pod)
 
     def trace(self, invocation: str) -> Trace:
         """The trace of an invocation, made when it is first heard of."""
@@ -160,11 +194,13 @@ class Timeline:
             case kinds.PodStopping():
                 pod.phase = "stopping"
             case kinds.PodLog():
-                pod.logs.append(event.text)
+                pod.printed(event.text)
             case kinds.PodGone():
                 pod.phase, pod.gone_at, pod.reason = event.how, event.at, event.reason
                 for number in list(pod.open):
-                    attempt = self.open[pod.name, number]
+                    attempt = self.open.get((pod.name, number))
+                    if attempt is None:
+                        continue
                     if attempt.outcome == "running":
                         attempt.outcome = attempts.OUTCOME_OF_A_POD.get(pod.phase, "stopped")
                     attempts.close(self, attempt, event.at, pod.name, number)
@@ -243,8 +279,9 @@ class Timeline:
         self.touch("revision", name)
 
     def _effect(self, event: kinds.OfEffect) -> None:
-        if event.again and self.effects and event.number <= self.effects[-1].number:
+        if event.again and event.number <= self._latest_effect:
             return  # the ledger was started again and tells what it has
+        self._latest_effect = max(self._latest_effect, event.number)
         effect = Effect(
             number=event.number,
             kind=event.effect,
@@ -284,12 +321,26 @@ class Timeline:
         self.faults[event.effect] = event.faults
         self.touch("faults", event.effect)
 
+    def _not_taken(self, event: kinds.NotTaken) -> None:
+        self.refusals += 1
+        self.refused.append(f"{event.pod or event.by}: {event.why}: {event.original[:200]}")
+
+    def _dropped(self, event: kinds.RecordingDropped) -> None:
+        self.dropped.update({name: number for name, number in event.data.items() if isinstance(number, int)})
+
+    def _cut(self, event: kinds.RecordingCut) -> None:
+        self.cut_line = event.line
+
     def _server(self, event: Event) -> None:
         self.server = event.kind.removeprefix("server.")
         self.server_starts += isinstance(event, kinds.ServerReady)
 
 
 _OTHER_FOLDS: dict[type[Event], Callable[[Timeline, Any], None]] = {
+    kinds.Malformed: Timeline._not_taken,
+    kinds.Refused: Timeline._not_taken,
+    kinds.RecordingDropped: Timeline._dropped,
+    kinds.RecordingCut: Timeline._cut,
     kinds.PodStarting: Timeline._starting,
     kinds.PodReady: Timeline._pod,
     kinds.PodStopping: Timeline._pod,

@@ -25,6 +25,8 @@ TAKEN_BACK = ("backing-off", "paused")
 """What Restate calls an invocation whose end it has refused, although its pod was done."""
 FIRST_AWAKEABLE = 17
 """Signal number of an invocation's first awakeable; 1 is cancellation (see restate.protocol)."""
+MOST_LINES, LONGEST_LINE, MOST_PRINTED = 10_000, 1_000_000, 4_000_000
+"""Lines of a pod's log that are kept, characters of one, and of all of them."""
 
 
 @dataclass(slots=True)
@@ -253,7 +255,7 @@ class Pod:
         reason: why it could not be started.
         started_at, ready_at, gone_at: Unix seconds; None if not yet.
         open: numbers of the attempts that run on it now.
-        logs: lines it printed.
+        logs: the latest lines it printed; `logs_dropped` counts those before, which are not kept.
     """
 
     name: str
@@ -267,6 +269,25 @@ class Pod:
     gone_at: float | None = None
     open: set[int] = field(default_factory=set)
     logs: list[str] = field(default_factory=list)
+    logs_dropped: int = 0
+    log_size: int = 0
+
+    def printed(self, line: str) -> None:
+        """One more line of its log. Of a pod that prints without end, the latest are kept."""
+        line = line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
+        self.logs.append(line)
+        self.log_size += len(line)
+        if len(self.logs) > MOST_LINES or self.log_size > MOST_PRINTED:
+            half = self.logs[: (len(self.logs) + 1) // 2]
+            del self.logs[: len(half)]
+            self.log_size -= sum(map(len, half))
+            self.logs_dropped += len(half)
+
+    @property
+    def log(self) -> str:
+        """What it printed, as text; says how much of it is not kept."""
+        before = [f"({self.logs_dropped:,} earlier lines are not kept)"] if self.logs_dropped else []
+        return "\n".join([*before, *self.logs])
 
     @property
     def alive(self) -> bool:

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from playground.errors import PlaygroundError
+from playground.errors import PlaygroundError, RecordingError
 from playground.recording import Recording, Timeline
 from playground.views import model, page, picture, text
 from playground.views.assets import css, esm
@@ -116,7 +116,12 @@ class Lens:
 
     def __repr__(self) -> str:
         with self.recording.lock:
-            return text.invocation_table(self.recording.invocation(self.invocation), self.recording.timeline)
+            try:
+                return text.invocation_table(self.recording.invocation(self.invocation), self.recording.timeline)
+            except RecordingError as error:
+                return str(error)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        if self.invocation not in self.recording.timeline.invocations:  # the recording has let go of it
+            return {"text/plain": repr(self)}, {}
         return mimebundle(repr(self), self.png, lambda: self.widget)

@@ -4,7 +4,8 @@ A widget's state in the page is a *picture*: plain values and tables of items ke
 position in `timeline.changes`. When the recording grows, only the items those changes touched are sent,
 as a *delta*: a picture of what is new, None for what is gone. Items are sent whole, so a delta that
 begins at or before the page's position can always be applied, even twice. If one begins after it, the
-page has missed something (it was reloaded, a second view was opened) and says which position it has.
+page has missed something (it was reloaded, a second view was opened) and says which position it has. Only
+the latest changes are kept: a page that is further behind gets the whole picture, marked as such.
 
 Two facts of Jupyter shape this:
 
@@ -164,10 +165,15 @@ class LiveWidget(anywidget.AnyWidget):
                 return
             with self.recording.lock:
                 timeline = self.recording.timeline
-                changes, to = timeline.changes[self._clean :], len(timeline.changes)
-                data = self.delta(timeline, dict.fromkeys(changes).keys()) if changes else None
+                changes, to = timeline.changes.since(self._clean), len(timeline.changes)
+                if changes is None:  # the page is too far behind: everything anew
+                    data: Picture | None = self.picture(timeline)
+                else:
+                    data = self.delta(timeline, dict.fromkeys(changes).keys()) if changes else None
             if data is not None:
-                self.send({"type": "delta", "from": self._known, "to": to, "now": time.time(), "data": data})
+                whole = {"whole": True} if changes is None else {}
+                told = {"from": 0 if whole else self._known, "to": to, "now": time.time(), "data": data, **whole}
+                self.send({"type": "delta", **told})
             if data is None:
                 self._clean = to
             elif self._heard:

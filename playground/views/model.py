@@ -65,10 +65,9 @@ def delta(timeline: Timeline, root: str, changes: Collection[Change]) -> Picture
                 pods_changed = True
                 tables.setdefault("traces", {})[trace.id] = _trace(timeline, trace)
             elif kind == "attempt":
-                attempt = trace.attempts[what[1] - 1]
-                tables.setdefault("attempts", {})[attempt_id(attempt)] = _attempt(timeline, attempt)
-            else:
-                entry = trace.rows[what[1]]
+                for attempt in trace.attempts[what[1] - 1 :][:1]:
+                    tables.setdefault("attempts", {})[attempt_id(attempt)] = _attempt(timeline, attempt)
+            elif entry := trace.rows.get(what[1]):
                 tables.setdefault("entries", {})[entry_id(trace, entry)] = _entry(timeline, trace, entry)
                 if entry.callee in traces and entry.callee not in whole:
                     # A call has become known: all that was known of the called one before now belongs here.

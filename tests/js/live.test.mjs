@@ -41,6 +41,14 @@ test("one that begins earlier is applied, one that is known is passed over, one 
   assert.equal(shown.at, 4);
 });
 
+test("a whole picture takes away what it lacks, and says so to who draws", () => {
+  const shown = picture();
+  const data = { values: { b: 2 }, tables: { t: { y: { n: 2 } } } };
+  assert.equal(applyDelta(shown, { from: 0, to: 9, data, whole: true }), true);
+  assert.deepEqual(shown, { at: 9, now: 100, values: { a: 1, b: 2 }, tables: { t: { y: { n: 2 } } } });
+  assert.equal(data.tables.t.x, null);
+});
+
 test("a view says what it has, and asks once when it has missed something", () => {
   const model = fakeModel();
   let changes = 0;

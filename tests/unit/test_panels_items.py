@@ -46,7 +46,7 @@ def test_a_picture_with_its_deltas_is_the_later_picture(panel: Panel) -> None:
         for number, event in enumerate(events[start:], 1):
             timeline.add(event)
             if number % 3 == 0 or number == len(events) - start:
-                changes = dict.fromkeys(timeline.changes[position:])
+                changes = dict.fromkeys(timeline.changes.since(position) or ())
                 apply(page, {"tables": {panel.name: panel.items(timeline, changes)}})
                 position = len(timeline.changes)
         final = whole(panel, timeline)

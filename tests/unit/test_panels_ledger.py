@@ -83,7 +83,7 @@ def test_a_picture_with_its_deltas_is_the_later_picture(monkeypatch: pytest.Monk
         for number, event in enumerate(tale.events, 1):
             timeline.add(event)
             if number % step == 0 or number == len(tale.events):
-                changes = dict.fromkeys(timeline.changes[position:])
+                changes = dict.fromkeys(timeline.changes.since(position) or ())
                 apply(page, {"tables": {"ledger": PANEL.items(timeline, changes)}})
                 position = len(timeline.changes)
                 assert page["tables"]["ledger"] == items(timeline), number

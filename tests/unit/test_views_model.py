@@ -27,7 +27,7 @@ def followed(events: list[Event], cuts: list[int], root: str) -> tuple[Picture, 
         timeline = recording.timeline
         if not page:
             page, position = copy.deepcopy(model.picture(timeline, root)), len(timeline.changes)
-        elif delta := model.delta(timeline, root, dict.fromkeys(timeline.changes[position:]).keys()):
+        elif delta := model.delta(timeline, root, dict.fromkeys(timeline.changes.since(position) or ()).keys()):
             apply(page, copy.deepcopy(delta))
             position = len(timeline.changes)
     return page, model.picture(recording.timeline, root)
@@ -66,7 +66,7 @@ def test_a_delta_may_begin_before_what_the_page_has(known: int, begin: int) -> N
     page = copy.deepcopy(model.picture(recording.timeline, "inv_s"))
     begin = min(begin, len(recording.timeline.changes))
     recording.append(*events[known:])
-    changes = recording.timeline.changes[begin:]
+    changes = recording.timeline.changes.since(begin) or ()
     if delta := model.delta(recording.timeline, "inv_s", dict.fromkeys(changes).keys()):
         apply(page, delta)
     same(page, model.picture(recording.timeline, "inv_s"))
@@ -76,7 +76,7 @@ def test_other_invocations_do_not_concern_it() -> None:
     recording = Recording(long_day().events)
     position = len(recording.timeline.changes)
     recording.append(Event.of("invocation.sent", 2000, {"invocation": "inv_x", "target": "User/bob/add"}))
-    changes = recording.timeline.changes[position:]
+    changes = recording.timeline.changes.since(position) or ()
     assert changes
     assert model.delta(recording.timeline, "inv_s", changes) is None
 
@@ -92,7 +92,7 @@ def test_a_call_that_becomes_known_late_brings_all_of_the_called_one() -> None:
     position = len(recording.timeline.changes)
     told = {"pod": "shop-1", "attempt": caller, "type": "Call invocation id", "entry": 1, "callee": "inv_u"}
     recording.append(Event.of("entry.completed", 1002, told))
-    delta = model.delta(recording.timeline, "inv_s", recording.timeline.changes[position:])
+    delta = model.delta(recording.timeline, "inv_s", (recording.timeline.changes.since(position) or ()))
     assert delta is not None
     assert {"inv_u/e0", "inv_u/e1"} <= set(delta["tables"]["entries"])
     assert "inv_u#1" in delta["tables"]["attempts"]
@@ -140,7 +140,7 @@ def test_ten_thousand_entries() -> None:
     took = time.perf_counter() - began
     assert len(json.dumps(picture)) < 1_500_000
     began = time.perf_counter()
-    delta = model.delta(timeline, "inv_b", timeline.changes[-200:])
+    delta = model.delta(timeline, "inv_b", (timeline.changes.since(len(timeline.changes) - 200) or ()))
     delta_took = time.perf_counter() - began
     assert delta is not None
     assert len(json.dumps(delta)) < 20_000

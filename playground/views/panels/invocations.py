@@ -53,8 +53,9 @@ class InvocationsPanel(Panel):
         numbers = {invocation: number for number, invocation in enumerate(timeline.invocations, 1)}
         return {
             invocation: _item(numbers[invocation], timeline.invocations[invocation], timeline)
-            for invocation in touched
             if invocation in numbers
+            else None  # the recording has let go of it
+            for invocation in touched
         }
 
     def text(self, timeline: Timeline) -> str:

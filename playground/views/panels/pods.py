@@ -35,13 +35,13 @@ class PodsPanel(Panel):
         shown = {pod.name for pod in _shown(timeline)}
         if changes is None:
             return {name: _item(pod, timeline) for name, pod in timeline.pods.items() if name in shown}
-        touched = {change[1] for change in changes if change[0] == "pod"}
+        touched = {str(change[1]) for change in changes if change[0] == "pod"}
         for change in changes:
             if change[0] == "attempt" and (trace := timeline.invocations.get(change[1])):
-                touched.add(trace.attempts[change[2] - 1].pod)
+                touched.update(attempt.pod for attempt in trace.attempts[change[2] - 1 :][:1])
         if any(not pod.alive for name in touched if (pod := timeline.pods.get(name))):
             touched |= timeline.pods.keys() - shown  # one more has gone, so the oldest of them is shown no more
-        return {n: _item(timeline.pods[n], timeline) if n in shown else None for n in touched if n in timeline.pods}
+        return {name: _item(timeline.pods[name], timeline) if name in shown else None for name in touched}
 
     def text(self, timeline: Timeline) -> str:
         """The pods that are there."""
@@ -58,7 +58,7 @@ class PodsPanel(Panel):
     def whole(self, recording: Recording, data: Data) -> str:
         """A pod's whole log."""
         pod = recording.timeline.pods.get(wanted(data, "pod"))
-        return plain("\n".join(pod.logs)) if pod else ""
+        return plain(pod.log) if pod else ""
 
 
 def _shown(timeline: Timeline) -> list[Pod]:
@@ -82,6 +82,6 @@ def _item(pod: Pod, timeline: Timeline) -> Item:
         "open": [plain(target[:LINE]) for target in running[:20]],
         "openCount": len(running),
         "log": [plain(line[:LINE]) + ("…" if len(line) > LINE else "") for line in pod.logs[-TAIL:]],
-        "logCount": len(pod.logs),
+        "logCount": len(pod.logs) + pod.logs_dropped,
         "logCut": any(len(line) > LINE for line in pod.logs[-TAIL:]),
     }

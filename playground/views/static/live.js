@@ -13,6 +13,12 @@ export function applyDelta(picture, delta) {
   if (delta.to <= picture.at) return true; // another view of this widget has applied it
   Object.assign((picture.values ??= {}), delta.data.values);
   picture.tables ??= {};
+  if (delta.whole) {
+    for (const [name, table] of Object.entries(picture.tables)) {
+      const items = ((delta.data.tables ??= {})[name] ??= {});
+      for (const key of Object.keys(table)) items[key] ??= null; // what the whole picture lacks is gone
+    }
+  }
   for (const [name, items] of Object.entries(delta.data.tables ?? {})) {
     const table = (picture.tables[name] ??= {});
     for (const [key, item] of Object.entries(items)) {

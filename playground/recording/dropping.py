@@ -1,0 +1,139 @@
+"""What a recording lets go of when it has grown over its limit, oldest first.
+
+An invocation that has ended is dropped with all it called, never one that somebody may still wait for. Before
+that goes what is told again and again: older readings of a key, older lines of a pod's log, older words nobody
+understood. After it, pods that are gone and have nothing left to show. What was dropped is counted and said.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+
+from playground.recording import kinds
+from playground.recording.events import Event, Unknown
+from playground.recording.timeline import Timeline, parse_awakeable
+from playground.recording.trace import Trace
+
+EACH = 700
+"""Bytes an event takes with all that is folded from it, besides its texts (`python -m benchmarks memory`)."""
+LINES = 500
+"""Lines of each pod's log that are kept when there is too much."""
+UNREAD = 200
+"""Events that changed nothing, likewise."""
+
+_NOT_READ = (Unknown, kinds.NotTaken, kinds.FrameUnknown)
+_READINGS = (kinds.StateRead, kinds.QueueRead, kinds.JournalRead, kinds.LedgerFaults)
+
+
+def weight(event: Event) -> int:
+    """About how many bytes an event takes in memory."""
+    return EACH + event.length
+
+
+def lighten(
+    events: Sequence[Event], timeline: Timeline, excess: int
+) -> tuple[list[int], Counter[str], set[str], set[str]]:
+    """Choose what to drop.
+
+    Args:
+        events: the recording's, all of them folded into the timeline.
+        excess: bytes to be freed.
+
+    Returns:
+        The positions to keep, what is dropped by its name, and the invocations and pods that go with it.
+    """
+    dropped: Counter[str] = Counter()
+    gone = _repeated(events, dropped)
+    excess -= sum(weight(events[position]) for position in gone)
+    owner = _owners(events, timeline)
+    weights: Counter[str] = Counter()
+    for position, event in enumerate(events):
+        if position not in gone and owner[position]:
+            weights[owner[position]] += weight(event)
+    invocations: set[str] = set()
+    for root, trace in timeline.invocations.items():
+        if excess <= 0:
+            break
+        caller = timeline.invocations.get(trace.parent)
+        if root in invocations or (caller is not None and caller.id not in invocations and caller is not trace):
+            continue  # it goes with its caller
+        family = [each.id for each in timeline.family(root) if each.id not in invocations]
+        if all(_over(timeline.invocations[each]) for each in family):
+            invocations.update(family)
+            excess -= sum(weights[each] for each in family)
+    dropped["invocations"] += len(invocations)
+    used = {a.pod for t in timeline.invocations.values() if t.id not in invocations for a in t.attempts}
+    pods = {pod.name for pod in timeline.pods.values() if not pod.alive and pod.name not in used}
+    pods = pods if invocations else set()
+    dropped["pods"] += len(pods)
+    kept = [
+        position
+        for position, event in enumerate(events)
+        if not (
+            position in gone
+            or owner[position] in invocations
+            or (isinstance(event, kinds.OfPod) and event.pod in pods and not isinstance(event, kinds.OfAttempt))
+        )
+    ]
+    dropped["events"] = len(events) - len(kept)
+    return kept, +dropped, invocations, pods
+
+
+def _repeated(events: Sequence[Event], dropped: Counter[str]) -> set[int]:
+    """Positions of what later events of the same kind have made needless."""
+    gone: set[int] = set()
+    seen: Counter[Hashable] = Counter()
+    for position in range(len(events) - 1, -1, -1):
+        event = events[position]
+        for kind, most, said, whose in _RULES:
+            if isinstance(event, kind):
+                seen[whose(event)] += 1
+                if seen[whose(event)] > most:
+                    gone.add(position)
+                    dropped[said] += 1
+                break
+    return gone
+
+
+def _whose(event: Event) -> Hashable:
+    match event:
+        case kinds.OfKey():
+            return event.kind, event.service, event.key
+        case kinds.JournalRead():
+            return event.kind, event.invocation
+        case kinds.LedgerFaults():
+            return event.kind, event.effect
+    return event.kind
+
+
+_RULES: tuple[tuple[type[Event] | tuple[type[Event], ...], int, str, Callable[[Event], Hashable]], ...] = (
+    (kinds.PodLog, LINES, "lines", lambda event: getattr(event, "pod", "")),
+    (_NOT_READ, UNREAD, "unread", lambda _: "unread"),
+    (_READINGS, 1, "readings", _whose),
+)
+
+
+def _owners(events: Sequence[Event], timeline: Timeline) -> list[str]:
+    """For each event the invocation it belongs to; empty if to none."""
+    streams: dict[tuple[str, int], str] = {}
+    raw = {trace.raw_id: trace.id for trace in timeline.invocations.values() if trace.raw_id}
+    for event in events:
+        if isinstance(event, kinds.AttemptStarted):
+            streams[event.pod, event.attempt] = event.invocation
+
+    def owner(event: Event) -> str:
+        match event:
+            case kinds.OfInvocation():
+                return event.invocation
+            case kinds.OfAttempt() | kinds.OfEffect():
+                return streams.get((event.pod, event.attempt), "")
+            case kinds.AwakeableCompleted():
+                return raw.get(parse_awakeable(event.awakeable)[0], "")
+        return ""
+
+    return [owner(event) for event in events]
+
+
+def _over(trace: Trace) -> bool:
+    return trace.done and all(attempt.ended_at is not None for attempt in trace.attempts)
