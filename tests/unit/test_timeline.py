@@ -11,7 +11,7 @@ import pytest
 from playground.errors import RecordingError
 from playground.recording import Event, Recording, Timeline
 from playground.recording.timeline import awakeable_id
-from playground.views.text import invocation_table
+from playground.views.text import invocation_table, pods_table
 
 
 class Story:

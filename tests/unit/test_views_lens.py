@@ -23,9 +23,9 @@ from playground.views.lens import Lens
 from playground.views.page import page
 from playground.views.source import locate
 from playground.views.words import duration
+from tests.unit.any_events import events as any_events
 from tests.unit.lens_models import MODELS, NAMES, made, recorded
 from tests.unit.stories import Tale, long_day
-from tests.unit.test_timeline import events_strategy
 from tests.unit.test_views_model import many_entries
 
 HOSTILE = [
@@ -112,7 +112,7 @@ def test_the_picture_is_the_same_every_time_and_small(name: str) -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(events_strategy)
+@given(any_events())
 def test_anything_that_can_be_folded_can_be_drawn(events: list[Event]) -> None:
     recording = Recording(events)
     for invocation in recording.timeline.invocations:

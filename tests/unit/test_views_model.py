@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from playground.recording import Event, Recording
 from playground.views import model
 from playground.views.live import Picture, apply
+from tests.unit.any_events import events as any_events
 from tests.unit.stories import Tale, long_day
-from tests.unit.test_timeline import events_strategy
 
 
 def followed(events: list[Event], cuts: list[int], root: str) -> tuple[Picture, Picture]:
@@ -46,7 +46,7 @@ def same(page: Picture, wanted: Picture) -> None:
     assert order(page) == order(wanted)
 
 
-@given(events_strategy, st.lists(st.integers(0, 40), max_size=8).map(sorted))
+@given(any_events(), st.lists(st.integers(0, 40), max_size=8).map(sorted))
 def test_deltas_add_up_to_the_picture(events: list[Event], cuts: list[int]) -> None:
     same(*followed(events, [min(cut, len(events)) for cut in cuts], "inv_1"))
 
