@@ -70,6 +70,24 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """How a playground is, as `repr(pg)` and an error at a deadline say it.
+
+    Attributes:
+        words: "ready", or what is wrong, e.g. "the Restate server is coming back (killed 3 times)".
+        fix: what can be done about it.
+    """
+
+    words: str = "ready"
+    fix: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is known to be wrong."""
+        return self.words == "ready"
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A revision whose first pod has loaded its source.
 
@@ -108,6 +126,10 @@ class Backend(Protocol):
     @property
     def ledger_url(self) -> str:
         """Base URL of the ledger, for us; pods know theirs as LEDGER_URL."""
+
+    @property
+    def condition(self) -> Condition:
+        """How it is, as far as it is known now. May be asked from any thread, and never waits."""
 
     async def open(self) -> None:
         """Start, or connect to, a Restate server, and wait until it is ready.

@@ -43,24 +43,27 @@ class Engine:
         Raises:
             PlaygroundClosed: the engine is closed.
         """
-        if not self.running:
-            work.close()
-            raise PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
+        self._check_running(work)
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine on the loop and wait for its result, from any other thread.
 
         An interrupt (the stop button, Ctrl-C) cancels the coroutine and is raised.
 
+        Args:
+            timeout: seconds for all of it; then it is cancelled.
+
         Raises:
             PlaygroundClosed: the engine is closed.
+            TimeoutError: it was not done in time.
             RuntimeError: called on the engine's own thread, which would wait for itself for ever.
         """
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("a playground's synchronous API cannot be used from its own event loop")
-        future = self.start(work)
+        self._check_running(work)
+        future = self.start(_bounded(work, timeout))
         try:
             return future.result()
         except BaseException:
@@ -73,6 +76,11 @@ class Engine:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
+    def _check_running(self, work: Coroutine[Any, Any, Any]) -> None:
+        if not self.running:
+            work.close()
+            raise PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
@@ -84,3 +92,8 @@ class Engine:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
+
+
+async def _bounded(work: Coroutine[Any, Any, T], seconds: float | None) -> T:
+    async with asyncio.timeout(seconds):
+        return await work

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import contextlib
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
@@ -78,16 +78,17 @@ class Invocation:
             entries = await self._playground._admin.journal(self.id)
             self._playground.recording.append(Event.now("journal.read", invocation=self.id, entries=entries))
 
-        self._playground._engine.run(read())
+        self._playground._do(read(), f"Reading the journal of {self.target}")
         journal = Journal(self.trace.journal)
         journal.target = self.target
         return journal
 
-    def result(self, timeout: float = 30) -> Any:
+    def result(self, timeout: float = 30, *, of: float | None = None) -> Any:
         """Wait until it has ended and return what the handler returned.
 
         Args:
             timeout: seconds to wait at most. The invocation goes on whatever the waiting does.
+            of: what an error calls the time that was given, if a part of it was spent before.
 
         Raises:
             InvocationFailed: it ended with a terminal error.
@@ -96,7 +97,7 @@ class Invocation:
         try:
             value, failure = self._playground._engine.run(self._playground._result(self.id, timeout))
         except TimeoutError:
-            raise self._waited(f"{self.target} has not completed within {timeout:g} s.") from None
+            raise self._waited(f"{self.target} has not completed within {timeout if of is None else of:g} s.") from None
         if failure is not None:
             code, message = failure
             raise InvocationFailed(
@@ -136,13 +137,13 @@ class Invocation:
         if not self._playground._wait_until(reached, timeout):
             raise self._waited(f"{self.target} was waited for until it {wanted}; it did not within {timeout:g} s.")
         if status == "suspended":
-            self._playground._engine.run(self._stored_suspension())
+            with contextlib.suppress(TimeoutError):
+                self._playground._engine.run(self._stored_suspension(), STORED_WITHIN)
         return self
 
     async def _stored_suspension(self) -> None:
         """Wait until Restate has a suspension, too. Its pod speaks of it first; killed now, it would be tried again."""
-        deadline = time.monotonic() + STORED_WITHIN
-        while self.trace.status == "suspended" and time.monotonic() < deadline:
+        while self.trace.status == "suspended":
             rows = await self._playground._admin.invocations([self.id])
             if rows and rows[0]["status"] == "suspended":
                 return
@@ -209,7 +210,7 @@ class Invocation:
             await self._playground._recorder.look()
             return told
 
-        return self._playground._engine.run(act())
+        return self._playground._do(act(), f"Asking Restate to {verb} {self.target}")
 
     def export(self, path: str | PathLike[str]) -> Path:
         """Write one self-contained page with the replay lens of this invocation; returns the path.
@@ -226,13 +227,15 @@ class Invocation:
         with self._playground.recording.lock:
             trace = self.trace
             why, fix = standing(trace)
-            if trace.awakeables:
+            if trace.awakeables and trace.status == "suspended":
                 fix = f"pg.resolve({self.awakeables[0]!r}, value)"
             failed = self._playground.recording.timeline.without_a_pod().values()
             if not any(attempt.outcome == "running" for attempt in trace.attempts):
                 why = " ".join(
                     [why, *(f"{pod.service} has no pod, which is tried for again: {pod.reason}" for pod in failed)]
                 )
+        if not self._playground._backend.condition.ready:
+            why, fix = self._playground._trouble()
         return WaitTimeout(what, why, fix)
 
     def __repr__(self) -> str:
@@ -293,7 +296,7 @@ class Pod:
         """
         if not self._recorded.alive:
             raise PodNotFound(f"The pod {self.name} is gone already ({self.phase}).", "", "pg.pods lists those alive.")
-        self._playground._engine.run(self._playground._backend.kill_pod(self.name))
+        self._playground._do(self._playground._backend.kill_pod(self.name), f"Killing the pod {self.name}")
         if not self._playground._wait_until(lambda: not self._recorded.alive, 10):
             raise WaitTimeout(f"The pod {self.name} was killed but has not gone within 10 s.", "", "pg.pods")
         return self

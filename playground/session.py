@@ -9,17 +9,17 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from playground import keyed
 from playground.backend import Backend, Door, Settings
 from playground.current import close_current, make_current, notebooks_shell
 from playground.deploying import Deployer
 from playground.engine import Engine
-from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, StartError, WaitTimeout
+from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, WaitTimeout
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
 from playground.ledger.client import LedgerClient
 from playground.opening import asked_for, data_directory, features_asked_for, make_backend
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     from playground.views.panels.board import Board, Panels
 
 DEFAULTS = Settings()
+PATIENCE = 15.0
+"""Seconds a call waits that has no timeout of its own to say. What it asks for takes milliseconds."""
+DEPLOY_TIMEOUT = 120.0
+CLOSE_TIMEOUT = 30.0
+
+T = TypeVar("T")
 
 
 class Playground:
@@ -164,7 +170,13 @@ class Playground:
             await self._backend.close()
 
         try:
-            self._engine.run(stop())
+            self._engine.run(stop(), CLOSE_TIMEOUT)
+        except TimeoutError:
+            raise WaitTimeout(
+                f"The playground is not closed after {CLOSE_TIMEOUT:g} s.",
+                "Some of its processes do not end.",
+                "python -m playground doctor",
+            ) from None
         finally:
             self._engine.close()
 
@@ -185,6 +197,7 @@ class Playground:
         name: str,
         source: str | None = None,
         breaking: bool = False,
+        timeout: float = DEPLOY_TIMEOUT,
     ) -> Service:
         """Deploy a service from a file (or from source text); changed source makes a new revision.
 
@@ -193,9 +206,11 @@ class Playground:
             name: what to call the service: lower-case letters, digits and hyphens.
             source: the source itself, instead of a path.
             breaking: allow a change that breaks callers or takes away a handler in use.
+            timeout: seconds to wait at most.
 
         Raises:
             DeployError: it was not deployed; what was deployed before still is.
+            WaitTimeout: it was not deployed in time; says why.
         """
         self._check_open()
         if (path is None) == (source is None):
@@ -207,7 +222,8 @@ class Playground:
                 raise DeployError(
                     f"The file {os.fspath(path)} cannot be read.", f"{error}.", "Name a Python file that exists."
                 ) from error
-        return self._engine.run(self._deployer.deploy(name, source or "", breaking=breaking))
+        work = self._deployer.deploy(name, source or "", breaking=breaking)
+        return self._do(work, f"Deploying {name!r}", timeout)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -217,7 +233,13 @@ class Playground:
     # -- requests -------------------------------------------------------------------------------------
 
     def send(
-        self, target: str, body: Any = NO_BODY, *, idempotency_key: str | None = None, delay: float | None = None
+        self,
+        target: str,
+        body: Any = NO_BODY,
+        *,
+        idempotency_key: str | None = None,
+        delay: float | None = None,
+        timeout: float | None = None,
     ) -> Invocation:
         """Send a request and return at once; Restate has accepted it durably when this returns.
 
@@ -226,15 +248,23 @@ class Playground:
             body: what the handler gets, anything JSON can say; leave it out for a handler without input.
             idempotency_key: requests with the same key are one invocation.
             delay: seconds until it starts.
+            timeout: seconds to wait at most until Restate has accepted it.
 
         Raises:
             RequestError: no such service or handler, or the handler does not take such a body.
+            WaitTimeout: Restate has not said in time that it has accepted it; says why.
         """
         self._check_open()
         encode(body)  # what JSON cannot say is refused before anything else is looked at
         parsed_target = parse_target(target, self._deployer.offered())
         check_body(parsed_target, body, self._deployer.offered())
-        return self._engine.run(self._send(parsed_target, body, idempotency_key, delay))
+        work = self._send(parsed_target, body, idempotency_key, delay)
+        return self._do(
+            work,
+            f"Sending a request to {parsed_target}",
+            timeout,
+            "It may still be accepted: pg.invocations lists it then. With an idempotency_key, send it again.",
+        )
 
     async def _send(self, target: Target, body: Any, key: str | None, delay: float | None) -> Invocation:
         at = time.time()
@@ -248,8 +278,14 @@ class Playground:
         return Invocation(self, invocation, str(target), is_new=is_new)
 
     def call(self, target: str, body: Any = NO_BODY, *, timeout: float = 30, **options: Any) -> Any:
-        """Send a request, wait for it, return its result: `send(...).result(timeout)`."""
-        return self.send(target, body, **options).result(timeout)
+        """Send a request, wait for it, return its result: `send(...).result(timeout)`.
+
+        Args:
+            timeout: seconds for all of it.
+        """
+        deadline = time.monotonic() + timeout
+        invocation = self.send(target, body, timeout=timeout, **options)
+        return invocation.result(max(0.0, deadline - time.monotonic()), of=timeout)
 
     def invocation(self, invocation_id: str) -> Invocation:
         """A handle of an invocation by its id, for example of one that another handler made.
@@ -266,13 +302,13 @@ class Playground:
             RequestError: it is not an awakeable's id.
         """
         self._check_open()
-        self._engine.run(self._ingress.complete_awakeable(awakeable, value=value))
+        self._do(self._ingress.complete_awakeable(awakeable, value=value), f"Resolving {awakeable}")
         self.recording.append(Event.now("awakeable.completed", awakeable=awakeable, value=as_body(value)))
 
     def reject(self, awakeable: str, reason: str) -> None:
         """Complete an awakeable with a failure: what waits for it gets a TerminalError."""
         self._check_open()
-        self._engine.run(self._ingress.complete_awakeable(awakeable, reason=reason))
+        self._do(self._ingress.complete_awakeable(awakeable, reason=reason), f"Rejecting {awakeable}")
         self.recording.append(Event.now("awakeable.completed", awakeable=awakeable, reason=reason))
 
     async def _result(self, invocation: str, patience: float) -> tuple[str | None, tuple[int, str] | None]:
@@ -348,7 +384,7 @@ class Playground:
     def revisions(self) -> Revisions:
         """The deployed revisions, and how many unfinished invocations are pinned to each, as Restate has it now."""
         self._check_open()
-        self._engine.run(self._recorder.look())
+        self._do(self._recorder.look(), "Asking Restate for its unfinished invocations")
         with self.recording.lock:
             return in_use(self.recording.timeline)
 
@@ -405,7 +441,7 @@ class Playground:
         self._check_open()
         keyed.check(service, self._deployer.offered())
 
-        self._engine.run(keyed.read_state(self.recording, self._admin, service, key))
+        self._do(keyed.read_state(self.recording, self._admin, service, key), f"Reading the state of {service}/{key}")
         state = State(parsed(self.recording.timeline.states[service, key]))
         state.service, state.key = service, key
         return state
@@ -426,7 +462,8 @@ class Playground:
         self._check_open()
         keyed.check(service, self._deployer.offered())
         new = {name: encode(value)[0] or b"" for name, value in values.items()}
-        self._engine.run(keyed.set_state(self.recording, self._admin, service, key, new, timeout))
+        work = keyed.set_state(self.recording, self._admin, service, key, new, timeout)
+        self._do(work, f"Replacing the state of {service}/{key}", timeout + 1)  # what holds the lock is said first
         return self.state(service, key)
 
     def queue(self, service: str, key: str) -> Queue:
@@ -442,7 +479,7 @@ class Playground:
             await self._recorder.look()
             await keyed.read_queue(self.recording, self._admin, service, key)
 
-        self._engine.run(read())
+        self._do(read(), f"Reading the queue of {service}/{key}")
         read_queue = self.recording.timeline.queues[service, key]
         return Queue(self, service, key, read_queue.holder, list(read_queue.waiting))
 
@@ -479,9 +516,10 @@ class Playground:
         """SIGKILL the Restate server itself, and wait until it is back on the same data."""
         self._check_open()
         starts = self.recording.timeline.server_starts
-        self._engine.run(self._backend.kill_server())
+        self._do(self._backend.kill_server(), "Killing the Restate server")
         if not self._wait_until(lambda: self.recording.timeline.server_starts > starts, 30):
-            raise StartError("The Restate server was killed and is not back.", "", "pg.close(); pg = Playground.open()")
+            why, fix = self._trouble()
+            raise WaitTimeout("The Restate server was killed, and is not back after 30 s.", why, fix)
 
     @property
     def ingress_url(self) -> str:
@@ -511,7 +549,34 @@ class Playground:
                 await made.open()
             return self._doors[door].url
 
-        return self._engine.run(opened())
+        return self._do(opened(), "Opening a port")
+
+    def _do(self, work: Coroutine[Any, Any, T], doing: str, timeout: float | None = None, fix: str | None = None) -> T:
+        """The one way in which a call waits for the engine: with one deadline for all there is to do.
+
+        Args:
+            doing: what is done, for the error: "Reading the state of User/ada".
+            timeout: seconds; by default PATIENCE.
+            fix: what to do if it is not done in time, if the playground itself is in order.
+
+        Raises:
+            WaitTimeout: it is not done in time; says how the playground is.
+        """
+        limit = PATIENCE if timeout is None else timeout
+        try:
+            return self._engine.run(work, limit)
+        except WaitTimeout:
+            raise  # an error of its own kind, and also a TimeoutError
+        except TimeoutError:
+            why, help_ = self._trouble()
+            raise WaitTimeout(f"{doing} is not done after {limit:g} s.", why, fix or help_) from None
+
+    def _trouble(self) -> tuple[str, str]:
+        """Why the playground may keep somebody waiting, and what can be done about it."""
+        condition = self._backend.condition
+        if condition.ready:
+            return "The Restate server runs, but has not answered.", "Try again: it may have much to do."
+        return f"{condition.words[0].upper()}{condition.words[1:]}.", condition.fix
 
     def _wait_until(self, reached: Callable[[], bool], timeout: float) -> bool:
         """Wait until something recorded makes `reached()` true; False if it does not in time."""
@@ -538,7 +603,7 @@ class Playground:
             return "Playground, closed"
         s = self.settings
         return (
-            f"Playground on the {self._backend.name} backend, ready\n"
+            f"Playground on the {self._backend.name} backend, {self._backend.condition.words}\n"
             f"  suspends an invocation after {s.inactivity_timeout:g} s without progress\n"
             f"  retries a failed attempt after {s.retry_interval:g} s\n"
             f"  stops a pod after {s.idle_window:g} s without work"

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from playground.backend import Door, Record, Settings, Started
+from playground.backend import Condition, Door, Record, Settings, Started
 from playground.errors import ClusterError, DeployError, StartError
 from playground.knative import leftovers, rights
 from playground.knative import revision as manifest
@@ -107,6 +107,11 @@ class KnativeBackend:
     def ledger_url(self) -> str:
         """Base URL of the ledger, for us; pods have another one as LEDGER_URL."""
         return self._there.url(2)
+
+    @property
+    def condition(self) -> Condition:
+        """How Restate is, as far as the watch has told."""
+        return self._there.condition
 
     @property
     def place(self) -> Place:

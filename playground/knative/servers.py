@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from playground.backend import Record, Settings
+from playground.backend import Condition, Record, Settings
 from playground.errors import StartError
 from playground.knative import manifests
 from playground.knative.api import Object
@@ -124,6 +124,13 @@ class Servers:
                 "python -m playground cluster status",
             ) from None
         self._start(self._clean())
+
+    @property
+    def condition(self) -> Condition:
+        """How Restate is, as far as the watch has told."""
+        if self._up.is_set():
+            return Condition()
+        return Condition("Restate's pod is coming back", "python -m playground cluster status")
 
     async def ready(self) -> None:
         """Wait until Restate is ready.

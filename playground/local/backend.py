@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from playground.backend import Door, Record, Settings, Started
+import psutil
+
+from playground.backend import Condition, Door, Record, Settings, Started
 from playground.errors import DeployError
 from playground.local.activator import Activator
 from playground.local.binary import find_server
@@ -64,6 +66,16 @@ class LocalBackend:
     def ledger_url(self) -> str:
         """Base URL of the ledger, for handlers and for us."""
         return self._ledger.url
+
+    @property
+    def condition(self) -> Condition:
+        """How the playground's processes are."""
+        if self._server is None:
+            return Condition("not open")
+        for name, pid in (("playground's keeper", self._processes.pid), ("Restate server", self._server.pid)):
+            if pid is not None and _is_stopped(pid):
+                return Condition(f"the {name} is stopped (SIGSTOP)", f"Let it go on: kill -CONT {pid}")
+        return self._server.condition
 
     async def open(self) -> None:
         """Start keeper and server; the keeper imports the SDK while the server gets ready."""
@@ -163,3 +175,10 @@ class LocalBackend:
         await self._processes.close()
         if self._sockets is not None:
             self._sockets.close()
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False

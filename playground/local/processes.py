@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,8 @@ from playground.local.output import Output, no_files
 
 PID_FILE = "keeper.pid"
 """In the data directory: the keeper's process id, while the playground is open."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds the keeper has to end everything, until it is killed."""
 
 _lifelines: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
@@ -164,11 +167,12 @@ class Processes:
         asyncio.get_running_loop().remove_writer(self._socket)
         self._socket.close()
         self._refuse()
-        try:
-            await asyncio.to_thread(self._keeper.wait, 10)
-        except subprocess.TimeoutExpired:
-            self._keeper.kill()
-            await asyncio.to_thread(self._keeper.wait)
+        # Not in a thread: none can be started any more when the interpreter ends, which is when many are closed.
+        deadline = time.monotonic() + CLOSE_TIMEOUT
+        while self._keeper.poll() is None:
+            if time.monotonic() > deadline:
+                self._keeper.kill()
+            await asyncio.sleep(0.01)
         if self._remove:  # the keeper has done it, unless it was killed
             shutil.rmtree(self._directory, ignore_errors=True)
         else:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 
-from playground.backend import Door, Record, Settings
-from playground.errors import StartError
+from playground.backend import Condition, Door, Record, Settings
+from playground.errors import PlaygroundError, StartError
 from playground.local.processes import Processes
 from playground.local.sockets import NODE, Sockets
 from playground.recording import Event
@@ -26,9 +26,11 @@ from playground.restate.settings import environment
 NEEDED_DISK = 100 * 2**20
 """Bytes free below which a start is refused; a small playground writes about 5 MB."""
 START_TIMEOUT = 30.0
-MAX_RESTARTS = 5
-"""So many deaths within `RESTART_WINDOW` seconds, and the server stays down."""
 RESTART_WINDOW = 30.0
+"""Seconds that a death counts for: the more of them, the longer until the next start."""
+MAX_BACKOFF = 3.0
+FULL = 1 << 20
+"""Bytes free below which a disk is full: the server writes in larger pieces."""
 
 
 class RestateServer:
@@ -54,7 +56,7 @@ class RestateServer:
         settings: Settings,
         record: Record,
     ) -> None:
-        self._binary, self._sockets = binary, sockets
+        self._binary, self._directory, self._sockets = binary, directory, sockets
         self.ingress = Door("http://restate-ingress", sockets.ingress)
         self.admin = Door("http://restate-admin", sockets.admin)
         self._processes, self._settings, self._record = processes, settings, record
@@ -62,9 +64,9 @@ class RestateServer:
         self._scratch = directory / "tmp"
         self._pid: int | None = None
         self._up = asyncio.Event()
-        self._was_up = False
-        self._failed: StartError | None = None
-        self._deaths: list[float] = []
+        self._started = False
+        self._failed: PlaygroundError | None = None
+        self._deaths: list[tuple[float, int]] = []  # when, and its exit status
         self._closing = False
         self._restart: asyncio.Task[None] | None = None
 
@@ -81,12 +83,32 @@ class RestateServer:
         """
         if not await self._run():
             raise self._explain()
+        self._started = True
+
+    @property
+    def condition(self) -> Condition:
+        """How it is; from any thread."""
+        if self._failed is not None:
+            return Condition("the Restate server is down for good", self._failed.fix)
+        if _is_full(self._directory):
+            return Condition(
+                f"the disk that holds {self._directory} is full, and the Restate server cannot write",
+                "Free some space: the server goes on by itself.",
+            )
+        if self._up.is_set():
+            return Condition()
+        killed = sum(status == -signal.SIGKILL for _, status in self._deaths)
+        how = [f"killed {_times(killed)}"] if killed else []
+        if others := [status for _, status in self._deaths if status != -signal.SIGKILL]:
+            how.append(f"ended by itself {_times(len(others))}, last with exit code {others[-1]}")
+        told = f" ({', '.join(how)})" if how else ""
+        return Condition(f"the Restate server is coming back{told}", "Wait for it: pg says when it is ready.")
 
     async def ready(self) -> None:
         """Wait until it is healthy, e.g. after a death.
 
         Raises:
-            StartError: it died too often.
+            PlaygroundClosed: it cannot be started any more.
         """
         while not self._up.is_set():
             if self._failed is not None:
@@ -108,39 +130,54 @@ class RestateServer:
 
     async def _run(self) -> bool:
         self._record(Event.now("server.starting"))
-        await asyncio.to_thread(_empty, self._scratch)
-        self._pid = await self._processes.exec(
-            [str(self._binary), "--no-logo"], self._environment(), self._log, self._exited
-        )
+        _empty(self._scratch)
+        gone = asyncio.Event()
+
+        def exited(status: int) -> None:
+            gone.set()
+            self._exited(status)
+
+        pid = await self._processes.exec([str(self._binary), "--no-logo"], self._environment(), self._log, exited)
+        self._pid = None if gone.is_set() else pid
         deadline = time.monotonic() + START_TIMEOUT
         async with self.admin.client(2) as admin, self.ingress.client(2) as ingress:
             for client, path in ((admin, "/health"), (ingress, "/restate/health")):
                 while not await _healthy(client, path):
-                    if self._pid is None:
+                    if gone.is_set():
                         return False
                     if time.monotonic() > deadline:
-                        await self._processes.signal(self._pid, signal.SIGKILL)
+                        await self._processes.signal(pid, signal.SIGKILL)
+                        await gone.wait()  # two servers on the same data would ruin it
                         return False
                     await asyncio.sleep(0.01)
-        self._was_up = True
+        if gone.is_set():
+            return False
         self._up.set()
         self._record(Event.now("server.ready"))
         return True
 
     def _exited(self, status: int) -> None:
-        was_up = self._was_up
         self._pid = None
-        self._was_up = False
         self._up.clear()
+        now = time.monotonic()
+        self._deaths = [death for death in self._deaths if now - death[0] < RESTART_WINDOW] + [(now, status)]
         self._record(Event.now("server.gone", exit=status))
-        if was_up and not self._closing:
+        if self._started and not self._closing and (self._restart is None or self._restart.done()):
             self._restart = asyncio.get_running_loop().create_task(self._bring_back())
 
     async def _bring_back(self) -> None:
-        now = time.monotonic()
-        self._deaths = [death for death in self._deaths if now - death < RESTART_WINDOW] + [now]
-        if len(self._deaths) > MAX_RESTARTS or not await self._run():
-            self._failed = self._explain()
+        """Start it until it stays, however often it dies meanwhile: later and later, but never not at all."""
+        while not self._closing:
+            if len(self._deaths) > 1:
+                await asyncio.sleep(min(0.1 * 2 ** len(self._deaths), MAX_BACKOFF))
+            try:
+                if await self._run():
+                    return
+            except StartError:
+                await asyncio.sleep(1)  # no process can be started just now
+            except PlaygroundError as error:
+                self._failed = error
+                return
 
     def _environment(self) -> dict[str, str]:
         ours = {
@@ -165,6 +202,12 @@ class RestateServer:
         return "\n".join(_message(line) for line in lines)
 
     def _explain(self) -> StartError:
+        if _is_full(self._directory):
+            return StartError(
+                "The Restate server does not start.",
+                f"The disk that holds {self._directory} is full.",
+                "Free some space, or name another directory: Playground.open(data_dir=...)",
+            )
         last = self._log_tail().splitlines()[-5:]
         return StartError(
             "The Restate server does not start.",
@@ -205,6 +248,17 @@ def _message(line: str) -> str:
         return " ".join(str(told[name]) for name in ("message", "error", "err", "cause") if told.get(name))
     except (ValueError, AttributeError):
         return line
+
+
+def _is_full(directory: Path) -> bool:
+    try:
+        return shutil.disk_usage(directory).free < FULL
+    except OSError:
+        return False
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _empty(directory: Path) -> None:
