@@ -462,8 +462,9 @@ class Playground:
         self._check_open()
         keyed.check(service, self._deployer.offered())
         new = {name: encode(value)[0] or b"" for name, value in values.items()}
-        work = keyed.set_state(self.recording, self._admin, service, key, new, timeout)
-        self._do(work, f"Replacing the state of {service}/{key}", timeout + 1)  # what holds the lock is said first
+        # Who holds the lock is known a little before the end of all patience, and is the better answer.
+        work = keyed.set_state(self.recording, self._admin, service, key, new, 0.9 * timeout)
+        self._do(work, f"Replacing the state of {service}/{key}", timeout)
         return self.state(service, key)
 
     def queue(self, service: str, key: str) -> Queue:
@@ -557,7 +558,7 @@ class Playground:
         Args:
             doing: what is done, for the error: "Reading the state of User/ada".
             timeout: seconds; by default PATIENCE.
-            fix: what to do if it is not done in time, if the playground itself is in order.
+            fix: what to do if it is not done in time, once the playground is in order.
 
         Raises:
             WaitTimeout: it is not done in time; says how the playground is.
@@ -569,7 +570,9 @@ class Playground:
             raise  # an error of its own kind, and also a TimeoutError
         except TimeoutError:
             why, help_ = self._trouble()
-            raise WaitTimeout(f"{doing} is not done after {limit:g} s.", why, fix or help_) from None
+            if fix is not None:
+                help_ = fix if self._backend.condition.ready else f"{help_} {fix}"
+            raise WaitTimeout(f"{doing} is not done after {limit:g} s.", why, help_) from None
 
     def _trouble(self) -> tuple[str, str]:
         """Why the playground may keep somebody waiting, and what can be done about it."""

@@ -74,7 +74,7 @@ class LocalBackend:
             return Condition("not open")
         for name, pid in (("playground's keeper", self._processes.pid), ("Restate server", self._server.pid)):
             if pid is not None and _is_stopped(pid):
-                return Condition(f"the {name} is stopped (SIGSTOP)", f"Let it go on: kill -CONT {pid}")
+                return Condition(f"the {name} is stopped (SIGSTOP)", f"Let it go on: kill -CONT {pid}.")
         return self._server.condition
 
     async def open(self) -> None:

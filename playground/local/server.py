@@ -65,10 +65,12 @@ class RestateServer:
         self._pid: int | None = None
         self._up = asyncio.Event()
         self._started = False
+        self._was_full = False
         self._failed: PlaygroundError | None = None
         self._deaths: list[tuple[float, int]] = []  # when, and its exit status
         self._closing = False
         self._restart: asyncio.Task[None] | None = None
+        self._disk: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -84,6 +86,7 @@ class RestateServer:
         if not await self._run():
             raise self._explain()
         self._started = True
+        self._disk = asyncio.get_running_loop().create_task(self._watch_disk())
 
     @property
     def condition(self) -> Condition:
@@ -95,7 +98,7 @@ class RestateServer:
                 f"the disk that holds {self._directory} is full, and the Restate server cannot write",
                 "Free some space: the server goes on by itself.",
             )
-        if self._up.is_set():
+        if self._up.is_set() and not self._was_full:
             return Condition()
         killed = sum(status == -signal.SIGKILL for _, status in self._deaths)
         how = [f"killed {_times(killed)}"] if killed else []
@@ -125,8 +128,9 @@ class RestateServer:
     def close(self) -> None:
         """Do not bring it back any more."""
         self._closing = True
-        if self._restart is not None:
-            self._restart.cancel()
+        for task in (self._restart, self._disk):
+            if task is not None:
+                task.cancel()
 
     async def _run(self) -> bool:
         self._record(Event.now("server.starting"))
@@ -178,6 +182,15 @@ class RestateServer:
             except PlaygroundError as error:
                 self._failed = error
                 return
+
+    async def _watch_disk(self) -> None:
+        """Start it anew when a disk that was full has room again: it does not write any more by itself."""
+        while True:
+            await asyncio.sleep(0.25)
+            full = _is_full(self._directory)
+            if self._was_full and not full:
+                await self.kill()
+            self._was_full = full
 
     def _environment(self) -> dict[str, str]:
         ours = {

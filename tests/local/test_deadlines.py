@@ -104,7 +104,7 @@ def test_no_call_outlasts_a_server_that_is_stopped(
         error = within(15, lambda: CALLS[name](pg, waiting))
         assert isinstance(error, WaitTimeout | RequestError), error
         assert "1 s" in str(error)
-        assert "the Restate server is stopped (SIGSTOP)" in str(error)
+        assert "The Restate server is stopped (SIGSTOP)" in str(error)
         assert "the Restate server is stopped (SIGSTOP)" in repr(pg)
     eventually(lambda: "ready" in repr(pg))
     assert pg.call("User/ben/get") is None
@@ -117,8 +117,7 @@ def test_no_kill_outlasts_a_keeper_that_is_stopped(pg: Playground, name: str, mo
     with stopped(keeper(pg)):
         error = within(15, lambda: pg.kill_pod("signup") if name == "kill_pod" else pg.kill_server())
         assert isinstance(error, WaitTimeout | RequestError), error
-        assert "keeper" in str(error)
-        assert "stopped (SIGSTOP)" in str(error)
+        assert "keeper is stopped" in str(error)
     assert pg.call("User/ben/get", timeout=30) is None
 
 
@@ -137,7 +136,7 @@ def test_what_ended_at_its_deadline_harms_nothing_that_comes_later(pg: Playgroun
         for _ in range(5):
             with pytest.raises(WaitTimeout):
                 pg.call("User/ada/get", timeout=0.3)
-    assert pg.call("User/ada/get") == pg.state("User", "ada")
+    assert pg.call("User/ada/get") == pg.state("User", "ada")["user"]
 
 
 class Assassin(threading.Thread):
@@ -184,7 +183,7 @@ def test_a_server_that_is_killed_while_it_comes_back_comes_back() -> None:
             with pytest.raises(WaitTimeout) as raised:
                 pg.call("User/ada/get", timeout=2)
             assert time.monotonic() - began >= 2, "it ended before its deadline"
-            assert "the Restate server is coming back (killed" in raised.value.why
+            assert "The Restate server is coming back (killed" in raised.value.why
         eventually(lambda: "ready" in repr(pg), timeout=30)
         invocation.wait_for(status="suspended")
         pg.resolve(invocation.awakeables[0])
