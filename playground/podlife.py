@@ -47,7 +47,7 @@ class PodLife:
         self._record(Event.now(kind, pod=self.name, service=self.service, revision=self.revision, **data))
 
     def take(self, items: list[tuple[str, Any]]) -> None:
-        """Record what the pod has said: items of `playground.pod.emit.LineParser`."""
+        """Record what the pod has said: items of `playground.pod.emit.Words` and its like."""
         events = []
         for what, item in items:
             if what == "log":

@@ -13,6 +13,7 @@ playgrounds in one namespace the newer has it: opening takes away what an earlie
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import uuid
 from collections.abc import Coroutine
@@ -39,6 +40,7 @@ from playground.knative.pods import MAX_BACKOFF, ClusterPod
 from playground.knative.revision import LAB, REVISION, RUN, Names
 from playground.knative.servers import Servers
 from playground.knative.watch import Watch
+from playground.pod.emit import EVENTS
 
 LOAD_TIMEOUT = 60.0
 """Seconds from applying a Knative Service until its first pod has loaded the source and its address answers."""
@@ -244,6 +246,7 @@ class KnativeBackend:
             "LEDGER_URL": self._there.inside(LEDGER, LEDGER_PORT),
             "RESTATE_INGRESS_URL": self._there.inside(RESTATE, INGRESS_PORT),
             **({"POD_GATED": "1"} if self.settings.gated else {}),
+            EVENTS: f"key:{secrets.token_hex(16)}",
         }
         image = self._cluster.place.image
         return manifest.template(

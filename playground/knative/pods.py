@@ -22,9 +22,9 @@ from playground.backend import Record
 from playground.knative.api import Object
 from playground.knative.connection import PODS, ApiError, Connection
 from playground.knative.logs import PodLog
-from playground.knative.revision import CONTAINER, REVISION, SERVICE
+from playground.knative.revision import CONTAINER, REVISION, SERVICE, key_of
 from playground.knative.trouble import Trouble, ended, is_running, trouble_of
-from playground.pod.emit import LineParser
+from playground.pod.emit import Log
 from playground.podlife import PodLife
 
 QUIET = 0.7
@@ -65,7 +65,7 @@ class ClusterPod(PodLife):
         self.process_ended = False
         self._object = first
         self._connection, self._start = connection, start
-        self._parser = LineParser()
+        self._parser = Log(key_of(first, CONTAINER))
         self._log = PodLog(connection, self.name, CONTAINER, self._read, lambda: self._over)
         self._over = False  # nothing more will be written to the log
         self._deleted = False

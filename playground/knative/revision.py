@@ -16,6 +16,7 @@ from typing import Any
 
 from playground.backend import Settings
 from playground.knative.api import PART_OF, Object
+from playground.pod.emit import EVENTS
 
 CONTAINER = "user"
 """Name of the container that serves, in every pod."""
@@ -135,6 +136,15 @@ def template(
         },
         "spec": spec,
     }
+
+
+def key_of(pod: Object, container: str) -> str:
+    """The key that signs what a pod says: it is in the environment of the container, for its first process."""
+    for each in pod["spec"]["containers"]:
+        for variable in each.get("env", []) if each["name"] == container else []:
+            if variable["name"] == EVENTS:
+                return str(variable.get("value", "")).removeprefix("key:")
+    return ""
 
 
 def kservice(names: Names, latest: Object, revisions: list[str], marks: dict[str, str]) -> Object:

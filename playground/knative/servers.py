@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,7 @@ from playground.knative.logs import PodLog
 from playground.knative.manifests import ADMIN_PORT, INGRESS_PORT, LEDGER, LEDGER_PORT, RESTATE
 from playground.knative.pods import Start
 from playground.knative.trouble import ended, is_ready, trouble_of
-from playground.pod.emit import LineParser
+from playground.pod.emit import EVENTS, Log
 from playground.recording import Event, heard
 from playground.restate.settings import environment
 
@@ -78,6 +79,7 @@ class Servers:
         self._connection, self._suffix, self._marks, self._run = connection, suffix, marks, run
         self._settings, self._record, self._start = settings, record, start
         self._pods: dict[str, dict[str, Object]] = {RESTATE: {}, LEDGER: {}}
+        self._key = secrets.token_hex(16)  # of what the ledger says
         self._changed = asyncio.Event()
         self._up = asyncio.Event()
         self._failed: StartError | None = None
@@ -212,7 +214,7 @@ class Servers:
 
     async def _listen(self, pod: Object) -> None:
         """Follow what the ledger says."""
-        parser = LineParser()
+        parser = Log(self._key)
 
         def take(data: bytes) -> None:
             events = []
@@ -243,7 +245,7 @@ class Servers:
         restate = _variables({**environment(self._settings), "RESTATE_BASE_DIR": f"/restate-data/{self._run}"})
         changes: list[tuple[Resource, str, Object]] = [
             (STATEFUL_SETS, RESTATE, {"name": RESTATE, "env": restate}),
-            (DEPLOYMENTS, LEDGER, {"name": LEDGER, "command": self._ledger_command()}),
+            (DEPLOYMENTS, LEDGER, {"name": LEDGER, "command": self._ledger_command(), "env": self._ledger_env()}),
         ]
         for resource, name, container in changes:
             found = await self._connection.get(resource, name)
@@ -307,8 +309,12 @@ class Servers:
                 | {"RESTATE_BASE_DIR": f"/restate-data/{self._run}"}
             )
         if made["kind"] == "Deployment":
-            spec["template"]["spec"]["containers"][0]["command"] = self._ledger_command()
+            container = spec["template"]["spec"]["containers"][0]
+            container.update(command=self._ledger_command(), env=[*container["env"], *self._ledger_env()])
         return made
+
+    def _ledger_env(self) -> list[Object]:
+        return _variables({EVENTS: f"key:{self._key}"})
 
     def _ledger_command(self) -> list[str]:
         return ["python", "-m", "playground.ledger", f"/data/{self._run}.sqlite"]

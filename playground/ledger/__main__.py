@@ -1,6 +1,6 @@
 """`python -m playground.ledger FILE`: the outside world as a process of its own, on either backend.
 
-It says what happens in it as pods do: JSON text sequences on standard output.
+It says what happens in it as pods do (see `playground.pod.emit`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hypercorn.asyncio import serve
 
 from playground.ledger.app import Ledger
 from playground.ledger.store import Store
-from playground.pod.emit import emit
+from playground.pod.emit import claim, emit
 from playground.pod.serve import address, server_config
 
 
@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: the SQLite file.
     """
+    claim()
     asyncio.run(_serve(Store(Path(arguments[0]))))
     return 0
 

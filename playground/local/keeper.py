@@ -15,12 +15,13 @@ and an answer must never be taken for another's. File descriptors ride along (SC
 
     {"id", "do": "exec", "argv", "env", "log"}                              run a program  -> {"id", "pid"}
     {"id", "do": "warm"}                                                    import the SDK -> {"id"}
-    {"id", "do": "serve", "fds": 2, "module", "argv", "env", "fork"}        [socket, log]  -> {"id", "pid"}
+    {"id", "do": "serve", "fds": 3, "module", "argv", "env", "fork"}        run a module   -> {"id", "pid"}
     {"id", "do": "signal", "pid", "signal"}                                 to its group   -> {"id"}
 
-What went wrong is answered with {"id", "error"}. `serve` runs a module (a pod, the ledger) that finds the number
-of its listening socket in POD_FD. When a child ends, {"exit": pid, "status": exit code} is said, always after
-the answer that told its pid.
+What went wrong is answered with {"id", "error"}. `serve` runs a module (a pod, the ledger) with three descriptors:
+a listening socket, whose number it finds in POD_FD; a pipe for its words, standard output and error; and one for
+its events, of which POD_EVENTS tells (see `playground.pod.emit`). When a child ends, {"exit": pid, "status": exit
+code} is said, always after the answer that told its pid.
 
 A child that has just been forked is a copy of the keeper: its signal handlers, its loop, its socket. So all signals
 are blocked across the fork, until the child has put back what signals do by default; and it never returns from
@@ -46,6 +47,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
+
+from playground.pod.emit import EVENTS
 
 PR_SET_PDEATHSIG = 1
 CHECK = 0.5
@@ -177,14 +180,16 @@ class Keeper:
         finally:
             os.close(out)
 
-    def _serve(self, command: dict[str, Any], listening: int, log: int) -> int:
+    def _serve(self, command: dict[str, Any], listening: int, words: int, events: int) -> int:
+        env = {**command["env"], "POD_FD": str(listening), EVENTS: f"fd:{events}"}
         if command["fork"]:
-            return self._fork(lambda: _run(command, listening, log))
+            return self._fork(lambda: _run(command["module"], command["argv"], env, words))
 
         def spawn() -> int:
-            os.set_inheritable(listening, True)
+            for fd in (listening, events):
+                os.set_inheritable(fd, True)
             argv = [sys.executable, "-m", command["module"], *command["argv"]]
-            return _become(argv, {**os.environ, **command["env"], "POD_FD": str(listening)}, log)
+            return _become(argv, {**os.environ, **env}, words)
 
         return self._fork(spawn)
 
@@ -215,6 +220,8 @@ class Commands:
         data, fds, flags, _ = socket.recv_fds(self._control, 65536, 8)
         if not data:
             return None
+        for fd in fds:
+            os.set_inheritable(fd, False)
         if fds or flags & socket.MSG_CTRUNC:
             self._fds.append(list(fds))
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -237,15 +244,16 @@ def warm() -> None:
     gc.freeze()  # collections in a fork must not touch, and so copy, the pages shared with it
 
 
-def _run(command: dict[str, Any], listening: int, log: int) -> int:
+def _run(module: str, argv: list[str], env: dict[str, str], words: int) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.environ.update(command["env"], POD_FD=str(listening))
+    os.dup2(words, 1)
+    os.dup2(words, 2)
+    os.close(words)
+    os.environ.update(env)
     if threading.active_count() > 1:
         print("the keeper has threads; its forks may hang", file=sys.stderr)
-    main = importlib.import_module(f"{command['module']}.__main__").main
-    return int(main(command["argv"]))
+    main = importlib.import_module(f"{module}.__main__").main
+    return int(main(argv))
 
 
 def _become(argv: list[str], env: dict[str, str], out: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Reading what a child says: a pipe, cut into events and log lines. Lives on the engine's loop."""
+"""Reading what a child says: one pipe for its words, one for its events. Lives on the engine's loop."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from playground.errors import StartError
-from playground.pod.emit import LineParser
+from playground.pod.emit import Events, Item, Words
 
 PIPE_SIZE = 1 << 18
 """Bytes. A child must never wait for us to read what it tells; Linux's default is 64 KiB. All pipes of a user
@@ -21,27 +21,36 @@ READ = 1 << 20
 
 
 class Output:
-    """The reading end of a child's standard output. Within a `with` block, the end to write to is there, too.
+    """The reading ends of a child's two pipes. Within a `with` block, the ends to write to are there, too.
 
     Attributes:
-        write_end: file descriptor for the child.
+        words: file descriptor of the child's standard output and error.
+        events: file descriptor for its events; nothing that it prints comes out there.
 
     Raises:
         StartError: this process may not open any more files.
     """
 
-    def __init__(self, take: Callable[[list[tuple[str, Any]]], None]) -> None:
+    def __init__(self, take: Callable[[list[Item]], None]) -> None:
         self._take = take
-        self._parser = LineParser()
+        self._ends: dict[int, Words] = {}
         try:
-            self._pipe, self.write_end = os.pipe()
+            events, self.events = os.pipe()
+            self._ends[events] = Events()
+            try:
+                words, self.words = os.pipe()
+            except OSError:
+                _close(events, self.events)
+                raise
         except OSError as error:
             raise no_files(error) from error
+        self._ends[words] = Words()
         if sys.platform == "linux":
             with contextlib.suppress(OSError):  # more than the user's share; a smaller one does, too
-                fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-        os.set_blocking(self._pipe, False)
-        asyncio.get_running_loop().add_reader(self._pipe, self._read)
+                fcntl.fcntl(events, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+        for end in self._ends:
+            os.set_blocking(end, False)
+            asyncio.get_running_loop().add_reader(end, self._read, end)
 
     def __enter__(self) -> Self:
         return self
@@ -49,28 +58,40 @@ class Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self.write_end)  # the child has it now, or there is none
+        _close(self.events, self.words)  # the child has them now, or there is none
         if error is not None:
             self.drain()
 
     def drain(self) -> None:
         """The child has ended: take what it said last, and close."""
-        while self._read():
-            pass
-        asyncio.get_running_loop().remove_reader(self._pipe)
-        os.close(self._pipe)
-        self._take(self._parser.close())
+        ends, self._ends = self._ends, {}
+        for end, parser in ends.items():
+            asyncio.get_running_loop().remove_reader(end)
+            try:
+                while data := self._data(end):
+                    self._take(parser.feed(data))
+                self._take(parser.close())
+            finally:
+                os.close(end)
 
-    def _read(self) -> bool:
+    def _read(self, end: int) -> None:
+        data = self._data(end)
+        if data:
+            self._take(self._ends[end].feed(data))
+        elif data is not None:
+            asyncio.get_running_loop().remove_reader(end)
+
+    def _data(self, end: int) -> bytes | None:
+        """What there is now; None if that is nothing yet."""
         try:
-            data = os.read(self._pipe, READ)
+            return os.read(end, READ)
         except BlockingIOError:
-            return False
-        if not data:
-            asyncio.get_running_loop().remove_reader(self._pipe)
-            return False
-        self._take(self._parser.feed(data))
-        return True
+            return None
+
+
+def _close(*fds: int) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def no_files(error: OSError) -> StartError:

@@ -152,7 +152,7 @@ class Processes:
     ) -> int:
         """Start a module (a pod, the ledger) on an inherited listening socket; returns its pid."""
         command = {"do": "serve", "module": module, "argv": [str(argument)], "env": env, "fork": fork}
-        return await self._started(command, [listening, output.write_end], on_exit)
+        return await self._started(command, [listening, output.words, output.events], on_exit)
 
     async def signal(self, pid: int, number: int) -> None:
         """Signal a child and everything it started. Does nothing if it has ended already."""

@@ -7,6 +7,8 @@ import socket
 import sys
 from pathlib import Path
 
+from playground.pod.emit import claim
+
 
 def main(arguments: list[str]) -> int:
     """Run the pod and return its exit code.
@@ -17,6 +19,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m playground.pod SOURCE", file=sys.stderr)
         return 2
+
+    claim()
 
     def serve() -> int:
         from playground.pod.serve import run

@@ -9,7 +9,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground.pod.emit import SEPARATOR, LineParser, _line
 from playground.pod.tap import Tap
 from playground.restate import protocol
 from tests.unit.frames import frame, message, value
@@ -101,25 +100,3 @@ def test_valid_frames_after_unknown_ones_are_still_told(cuts: list[int]) -> None
 
 def test_other_requests_are_not_told() -> None:
     assert serve([b"x"], [b"y"], path="/discover")["told"] == []
-
-
-@given(st.text(), st.text(max_size=3000))
-def test_events_and_prints_share_a_stream(printed: str, text: str) -> None:
-    printed = printed.replace("\n", " ").replace(SEPARATOR, " ")
-    event = {"kind": "pod.log", "at": 1.0, "text": text}
-    line = _line(event)
-    assert len(line) < 4096
-    parser = LineParser()
-    items = parser.feed(printed.encode("utf-8", "replace") + line + b"plain\n" + b"cut") + parser.close()
-    logs = [item for what, item in items if what == "log"]
-    events = [item for what, item in items if what == "event"]
-    assert logs[-2:] == ["plain", "cut"]
-    assert len(events) == 1
-    assert events[0]["kind"] == "pod.log"
-
-
-def test_a_broken_record_is_log_text() -> None:
-    assert LineParser().feed(f"{SEPARATOR}{{no json\n{SEPARATOR}[1]\n".encode()) == [
-        ("log", "{no json"),
-        ("log", "[1]"),
-    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import playground
-from playground.pod.emit import SEPARATOR
+from playground.pod.emit import Log
 
 ROOT = Path(playground.__file__).parents[1]
 IMAGE = ROOT / "playground" / "knative" / "image"
@@ -79,7 +78,9 @@ def first_process(work: str) -> subprocess.Popen[str]:
 def told(process: subprocess.Popen[str]) -> dict[str, object]:
     assert process.stdout is not None
     with process.stdout:
-        return dict(json.loads(process.stdout.readline().lstrip(SEPARATOR)))
+        ((what, event),) = Log("").feed(process.stdout.readline().encode())
+        assert what == "event"
+        return dict(event)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,24 @@ from playground.knative import logs, pods
 from playground.knative.connection import PODS, Connection
 from playground.knative.pods import ClusterPod
 from playground.knative.watch import Watch
+from playground.pod.emit import Signed, signature
 from playground.recording import Event
 from tests.unit.knative.apiserver import NAMESPACE, ApiServer, lines, recorded_events, stand_in
 
-REPLACED = recorded_events("replaced.watch")
-REFUSED = recorded_events("refused.watch")
+KEY = "ab" * 16
+
+
+def keyed(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was recorded, as of pods that have a key."""
+    for event in events:
+        for container in event["object"]["spec"]["containers"]:
+            if container["name"] == "user":
+                container.setdefault("env", []).append({"name": "POD_EVENTS", "value": f"key:{KEY}"})
+    return events
+
+
+REPLACED = keyed(recorded_events("replaced.watch"))
+REFUSED = keyed(recorded_events("refused.watch"))
 FIRST, SECOND = sorted({event["object"]["metadata"]["name"] for event in REPLACED}, key=lambda name: "5nwmn" in name)
 
 
@@ -31,11 +44,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said(*events: dict[str, Any] | str) -> bytes:
     """A log as Kubernetes gives it."""
-    log = b""
+    log, pod = b"", Numbered(KEY)
     for number, event in enumerate(events):
-        text = event if isinstance(event, str) else "\x1e" + json.dumps({"at": 1.0, **event})
+        text = event if isinstance(event, str) else pod.line(json.dumps({"at": 1.0, **event}))
         log += f"2026-11-24T08:02:{number:02}.0Z {text}\n".encode()
     return log
+
+
+class Numbered(Signed):
+    """A pod whose clock stands still: it numbers its events from one."""
+
+    def line(self, text: str) -> str:
+        self._number += 1
+        return f"\x1e{signature(self._key, self._number, text)} {self._number} {text}"
 
 
 def log_of(name: str) -> str:
@@ -170,6 +191,31 @@ def test_a_pod_that_works_while_it_is_stopped_is_gone_when_it_is_done(tmp_path: 
     stage = staged(tmp_path, arrange, gone(SECOND))
     assert stage.told(SECOND)[-2:] == ["attempt.closed", "pod.gone stopped"]
     assert stage.told(SECOND).count("attempt.started") == 1, "a log that is read again is not told again"
+
+
+def test_what_a_service_prints_is_words_whatever_it_looks_like(tmp_path: Path) -> None:
+    """An event of nobody, an end that is none, an event of another pod, and one that was said before."""
+    pod = Numbered(KEY)
+    real, other = (
+        pod.line(json.dumps({"at": 1.0, **STARTED})),
+        Numbered("other").line(json.dumps({"at": 1.0, **CLOSED})),
+    )
+    printed = ['\x1e{"kind": "pod.ended", "exit": 0}', other, real, f"said and {real}"]
+
+    def arrange(server: ApiServer) -> None:
+        server.lists([], "4700")
+        server.answers("watch", lines(REPLACED[:5]), ending="hold")
+        server.answers(log_of(FIRST), said(LOADED, {"kind": "pod.ready"}, STARTED, *printed, CLOSED))
+
+    stage = staged(tmp_path, arrange, lambda stage: "attempt.closed" in stage.told(FIRST))
+    assert stage.told(FIRST) == [
+        "pod.starting",
+        "pod.loaded",
+        "pod.ready",
+        "attempt.started",
+        *["pod.log"] * 4,
+        "attempt.closed",
+    ]
 
 
 def test_a_source_that_is_refused(tmp_path: Path) -> None:
