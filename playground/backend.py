@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
+from playground.door import Door
 
 Record = Callable[..., None]
 """`Recording.append`: takes events; may be called from any thread."""
@@ -41,32 +41,6 @@ class Settings:
     pods: str = "fork"
     gated: bool = False
     features: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A way to a server: a URL, and the Unix socket that leads there if no port does.
-
-    Attributes:
-        url: base URL; with a socket, its host is a mere name.
-        socket: path of the socket, which only its owner can reach; None: the URL is to be dialled.
-    """
-
-    url: str
-    socket: Path | None = None
-
-    def client(self, timeout: httpx.Timeout | float | None, *, connections: int | None = 100) -> httpx.AsyncClient:
-        """A client of what is behind it. No proxy of the environment leads there.
-
-        Args:
-            connections: at a time; None: as many as are asked for.
-        """
-        transport = httpx.AsyncHTTPTransport(
-            uds=None if self.socket is None else str(self.socket),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=20),
-            trust_env=False,
-        )
-        return httpx.AsyncClient(transport=transport, base_url=self.url, timeout=timeout, trust_env=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import httpx
+
 from playground import keyed
-from playground.backend import Backend, Door, Settings
+from playground.backend import Backend, Settings
 from playground.current import close_current, make_current, notebooks_shell
 from playground.deploying import Deployer
+from playground.door import Door
 from playground.engine import Engine
 from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, WaitTimeout
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
@@ -44,6 +47,8 @@ PATIENCE = 15.0
 """Seconds a call waits that has no timeout of its own to say. What it asks for takes milliseconds."""
 DEPLOY_TIMEOUT = 120.0
 CLOSE_TIMEOUT = 30.0
+HTTP_TIMEOUT = 60.0
+"""Seconds a request of `pg.http` waits; each can say otherwise."""
 
 T = TypeVar("T")
 
@@ -147,6 +152,7 @@ class Playground:
             await self._admin.close()
             await self._backend.close()
             raise
+        self._http = self._backend.ingress.blocking_client(HTTP_TIMEOUT)
         self._recorder = Recorder(self.recording, self._admin, lag=self._backend.lag)
         self.ledger = LedgerClient(self)
         self._deployer = Deployer(self._directory, self._backend, self._admin, self.recording)
@@ -163,6 +169,7 @@ class Playground:
         async def stop() -> None:
             self._recorder.close()
             self.ledger.close()
+            self._http.close()
             for door in self._doors.values():
                 await door.close()
             await self._ingress.close()
@@ -521,6 +528,24 @@ class Playground:
         if not self._wait_until(lambda: self.recording.timeline.server_starts > starts, 30):
             why, fix = self._trouble()
             raise WaitTimeout("The Restate server was killed, and is not back after 30 s.", why, fix)
+
+    @property
+    def http(self) -> httpx.Client:
+        """An HTTP client of Restate's ingress: `pg.http.post("/Greeter/greet", json="ada").json()`.
+
+        What a program of your own would send, without a port that others could use. From any thread, until the
+        playground is closed; a restart of the server does not harm it.
+        """
+        self._check_open()
+        return self._http
+
+    @property
+    def ingress_socket(self) -> Path | None:
+        """The ingress's Unix socket, for `curl --unix-socket PATH http://restate/Greeter/greet`.
+
+        None where the ingress has a port instead: `ingress_url`.
+        """
+        return self._backend.ingress.socket
 
     @property
     def ingress_url(self) -> str:

@@ -21,7 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from playground.backend import Condition, Door, Record, Settings, Started
+from playground.backend import Condition, Record, Settings, Started
+from playground.door import Door
 from playground.errors import ClusterError, DeployError, StartError
 from playground.knative import leftovers, rights
 from playground.knative import revision as manifest

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import psutil
 
-from playground.backend import Condition, Door, Record, Settings, Started
+from playground.backend import Condition, Record, Settings, Started
+from playground.door import Door
 from playground.errors import DeployError
 from playground.local.activator import Activator
 from playground.local.binary import find_server

@@ -7,6 +7,7 @@ sockets are in a directory that only the playground's owner may enter (see `sock
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import httpx
 
-from playground.backend import Condition, Door, Record, Settings
+from playground.backend import Condition, Record, Settings
+from playground.door import Door
 from playground.errors import PlaygroundError, StartError
 from playground.local.processes import Processes
 from playground.local.sockets import NODE, Sockets
@@ -189,7 +191,8 @@ class RestateServer:
             await asyncio.sleep(0.25)
             full = _is_full(self._directory)
             if self._was_full and not full:
-                await self.kill()
+                with contextlib.suppress(PlaygroundError):  # the keeper is gone, and so is everything
+                    await self.kill()
             self._was_full = full
 
     def _environment(self) -> dict[str, str]:

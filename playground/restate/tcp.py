@@ -15,7 +15,7 @@ import hmac
 import secrets
 from collections.abc import Iterable
 
-from playground.backend import Door
+from playground.door import Door
 
 MAX_HEAD = 1 << 16
 """Bytes of a request's first line and headers, at most."""

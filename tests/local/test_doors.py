@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from playground import Playground
+from playground.errors import PlaygroundClosed
 from playground.local import sockets
 from tests.local.conftest import SIGNUP, Holder, eventually
 
@@ -114,6 +116,33 @@ time.sleep(60)
     assert set(sockets.shortcuts()) - before
     held.kill()
     eventually(lambda: set(sockets.shortcuts()) <= before)
+
+
+def test_a_client_of_the_ingress(pg: Playground) -> None:
+    assert pg.http is pg.http
+    assert pg.http.post("/User/ada/get").json() == {"username": "ada"}
+    assert pg.http.get("/restate/health").status_code == 200
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: pg.http.post("/User/ada/get").json(), range(60)))
+    assert answers == [{"username": "ada"}] * 60
+    killed = server(pg)
+    killed.kill()
+    killed.wait(10)
+    assert pg.http.post("/User/ada/get").json() == {"username": "ada"}
+
+
+def test_the_client_is_closed_with_the_playground() -> None:
+    with Playground.open() as pg:
+        client = pg.http
+        assert client.get("/restate/health").is_success
+    assert client.is_closed
+    with pytest.raises(PlaygroundClosed):
+        _ = pg.http
+
+
+def test_curl_with_the_socket(pg: Playground) -> None:
+    curl = ["curl", "-s", "--unix-socket", str(pg.ingress_socket), "-X", "POST", "http://restate/User/ada/get"]
+    assert subprocess.check_output(curl) == b'{"username": "ada"}'
 
 
 def test_a_door_on_a_port_is_opened_for_whoever_asks(pg: Playground) -> None:
