@@ -16,6 +16,7 @@ nothing.
     * WaitTimeout            a wait ran out; says what it was waiting for
     * PodNotFound            no such pod runs now
     * AtlasError             an atlas that cannot be made, or a point it does not have
+        * NothingObserved    a claim about what no run of the atlas has shown
     * RecordingError         a recording could not be read or written
     * PlaygroundClosed       the playground is closed
 """
@@ -100,6 +101,10 @@ class PodNotFound(PlaygroundError):
 
 class AtlasError(PlaygroundError):
     """An atlas that cannot be made, or a point that it does not have."""
+
+
+class NothingObserved(AtlasError):
+    """A claim about something of which an atlas has observed nothing: it would hold whatever the code does."""
 
 
 class RecordingError(PlaygroundError):

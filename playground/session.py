@@ -38,7 +38,8 @@ from playground.revisions import Revisions, in_use
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas
-    from playground.atlas.lab import Drive
+    from playground.atlas.lab import Accept
+    from playground.atlas.run import Count, Drive
     from playground.views.lens import Lens
     from playground.views.panels.board import Board, Panels
 
@@ -343,6 +344,9 @@ class Playground:
         seed: int = 0,
         keys: Iterable[str] = (),
         concurrency: int = 10,
+        accept: Accept | None = None,
+        patience: float = 60,
+        effects: Count | None = None,
     ) -> Atlas:
         """Crash an invocation at every point of its journal, and see what comes of it each time.
 
@@ -362,18 +366,24 @@ class Playground:
             keys: strings in the body that every run needs afresh, besides the keys of the objects it
                 addresses; for example one that becomes an idempotency key.
             concurrency: runs at a time.
+            accept: which results are right: a list of them, or a callable that is given the result (and the
+                `Run`, if it takes two). By default those that runs without a crash return.
+            patience: seconds a run may take, its timers included.
+            effects: counts effects of a run that the ledger does not see, as in
+                `lambda run: {"line": file.read_text().count(run.fresh("ada"))}`.
 
         Raises:
             RequestError: the request cannot be sent.
             AtlasError: the invocation does not complete even without an accident.
         """
-        from playground.atlas.lab import Request
+        from playground.atlas.lab import Watch
+        from playground.atlas.run import Request
         from playground.atlas.sweep import Sweep, parse_plan
 
         self._check_open()
-        plan = parse_plan(target=target, depth=depth, most=most, seed=seed, concurrency=concurrency)
+        plan = parse_plan(target=target, depth=depth, most=most, seed=seed, concurrency=concurrency, patience=patience)
         check_body(parse_target(request, self._deployer.offered()), body, self._deployer.offered())
-        made = Sweep(self, Request(request, body, frozenset(keys)), plan, drive).run()
+        made = Sweep(self, Request(request, body, frozenset(keys)), plan, Watch(drive, accept, effects)).run()
         self.atlases.append(made)
         return made
 

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from playground.atlas.outcome import Outcome
+from playground.atlas.outcome import THROUGH_INGRESS, Outcome
 from playground.atlas.points import Point
-from playground.errors import AtlasError
+from playground.errors import AtlasError, NothingObserved
 from playground.recording import Recording, Trace
-from playground.views.text import atlas_table
+from playground.views.text import atlas_table, plural
 
 if TYPE_CHECKING:
     from playground.views.atlas.widget import AtlasWidget
     from playground.views.bundle import Bundle
 
 Effects = Literal["exactly_once", "at_least_once"]
+Steps = Literal["exactly_once"]
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the verdicts of an atlas rest on, besides its runs.
+
+    Attributes:
+        clean: how many runs without a crash were made, to compare with.
+        legal: how many outcomes they came to.
+        varies: what is not compared, because it is another in every run.
+        accepted: whether `accept=` says which results are right.
+        counted: the kinds of effects that `effects=` has counted.
+        untried: what happens outside of the runs, so that no crash was tried there, in words.
+        mismatches: invocations that did not fit their journal although nothing was crashed.
+    """
+
+    clean: int = 0
+    legal: int = 1
+    varies: tuple[str, ...] = ()
+    accepted: bool = False
+    counted: tuple[str, ...] = ()
+    untried: tuple[str, ...] = ()
+    mismatches: tuple[str, ...] = ()
 
 
 class Atlas:
@@ -27,27 +53,123 @@ class Atlas:
         points: all points of the clean run.
         outcomes: one per run.
         recording: what happened in all runs, for the replay lens.
+        basis: what it was compared with.
     """
 
     def __init__(
-        self, request: str, target: str, points: list[Point], outcomes: list[Outcome], recording: Recording
+        self,
+        request: str,
+        target: str,
+        points: list[Point],
+        outcomes: list[Outcome],
+        recording: Recording,
+        basis: Basis | None = None,
     ) -> None:
         self.request, self.target, self.points, self.outcomes = request, target, points, outcomes
         self.recording = recording
+        self.basis = basis or Basis()
         self._widget: AtlasWidget | None = None
 
-    def holds(self, *, effects: Effects | None = None) -> bool:
-        """Whether every run ended with the right result and the right state.
+    def holds(self, *, effects: Effects | None = None, steps: Steps | None = None) -> bool:
+        """Whether every run ended with the right result and the right state, and none did not fit its journal.
+
+        A run that did not reach its point says nothing; `coverage` says how many there are.
 
         Args:
-            effects: also, whether every effect happened exactly as often as in a clean run
+            effects: also, whether every effect happened exactly as often as without a crash
                 ("exactly_once"), or at least as often ("at_least_once").
-        """
-        return not self.broken(effects=effects)
+            steps: also, whether the function of every step ran once ("exactly_once"). Of a handler with a
+                step a sweep over its pod shows the contrary: there is always a moment after the function.
 
-    def broken(self, *, effects: Effects | None = None) -> list[Outcome]:
-        """The outcomes for which `holds` does not hold; runs that did not reach their point say nothing."""
-        return [outcome for outcome in self.outcomes if not _holds(outcome, effects)]
+        Raises:
+            NothingObserved: no run reached its point; or there was no effect, or no step, to say this of.
+        """
+        return not self.broken(effects=effects, steps=steps) and not self.basis.mismatches
+
+    def broken(self, *, effects: Effects | None = None, steps: Steps | None = None) -> list[Outcome]:
+        """The outcomes for which `holds` does not hold; runs that did not reach their point say nothing.
+
+        Raises:
+            NothingObserved: as of `holds`.
+        """
+        if not any(outcome.reached for outcome in self.outcomes):
+            raise NothingObserved(
+                f"Nothing can be said of {self.request}: no run reached a point at which something goes wrong.",
+                f"Tried: {self.coverage}.",
+                'For a handler without effects in the ledger: pg.atlas(...) without target="ledger"'
+                if self.target == "ledger"
+                else "print(atlas) shows every run; pg.atlas(..., most=...) tries more points",
+            )
+        if effects is not None and not self.observed_effects:
+            raise NothingObserved(
+                f"Whether {self.request} has its effects {effects.replace('_', ' ')} was not observed: it had none.",
+                "The atlas sees HTTP calls to the ledger (LEDGER_URL in a pod's environment). A file, a database or"
+                " another service it does not see."
+                + (" It did see the steps: " + self.steps_in_words() + "." if self.observed_steps else ""),
+                'atlas.holds(steps="exactly_once"), or let the handler call the ledger, or count what happens:'
+                ' pg.atlas(..., effects=lambda run: {"line": file.read_text().count(run.fresh("ada"))})',
+            )
+        if steps is not None and not self.observed_steps:
+            raise NothingObserved(
+                f"How often steps of {self.request} run was not observed: it has none.",
+                "A step is a ctx.run.",
+                "atlas.holds() compares result and state.",
+            )
+        return [outcome for outcome in self.outcomes if not _holds(outcome, effects, steps)]
+
+    @property
+    def observed_effects(self) -> bool:
+        """Whether any effect was seen, in a clean run or another."""
+        return any(count for o in self.outcomes for seen in (o.effects, o.expected) for count in seen.values())
+
+    @property
+    def observed_steps(self) -> bool:
+        """Whether any step was seen."""
+        return any(outcome.steps for outcome in self.outcomes)
+
+    @property
+    def coverage(self) -> str:
+        """How many of the points were tried, and how many of them reached: "39 of 39 points; 2 not reached"."""
+        depth = max((len(outcome.points) for outcome in self.outcomes), default=1)
+        possible = math.comb(len(self.points), depth)
+        what = plural(possible, "point") if depth == 1 else f"{plural(possible, 'pair')} of points"
+        missed = sum(not outcome.reached for outcome in self.outcomes)
+        return f"{len(self.outcomes)} of {what}" + (f"; {missed} not reached" if missed else "")
+
+    def steps_in_words(self) -> str:
+        """How often steps ran: "each ran once", or at how many points one ran twice, or may have."""
+        twice = sum(bool(outcome.ran_twice) for outcome in self.outcomes)
+        perhaps = sum(bool(outcome.perhaps_twice) for outcome in self.outcomes)
+        told = [f"one ran twice at {plural(twice, 'point')}"] if twice else []
+        told += [f"one may have run twice at {plural(perhaps, 'point')}"] if perhaps else []
+        return ", ".join(told) or "each ran once"
+
+    @property
+    def rests_on(self) -> list[str]:
+        """What the verdicts rest on, and what they say nothing of, a line each."""
+        basis = self.basis
+        lines = [f"Tried: {self.coverage}"]
+        if basis.legal > 1:
+            lines.append(f"Right: any of {basis.legal} outcomes of {basis.clean} clean runs, and of controls")
+        kinds = {kind for outcome in self.outcomes for kind in (*outcome.effects, *outcome.expected)}
+        ingress = sorted(kind for kind in kinds if kind.endswith(THROUGH_INGRESS))
+        seen = ["HTTP to the ledger"] if kinds - set(ingress) - set(basis.counted) else []
+        seen += ["calls through the ingress"] if ingress else []
+        seen += ["effects="] if basis.counted else []
+        lines.append(f"Effects: {', '.join(seen)}" if self.observed_effects else "Effects: none was observed")
+        if self.observed_steps:
+            lines.append(f"Steps: {self.steps_in_words()}, as recorded at the pods")
+        if basis.accepted:
+            lines.append("Result: right is what accept= accepts")
+        if basis.varies:
+            lines.append(f"Not compared, as it is another in every run: {', '.join(basis.varies)}")
+        lines += [f"Not tried: {each}" for each in basis.untried]
+        lines += [
+            f"Called through the ingress: {kind.removesuffix(THROUGH_INGRESS)}; a retry calls it again, and no crash was tried in it"
+            for kind in ingress
+        ]
+        lines += [f"Without any crash, an attempt of {each} did not fit its journal (570)" for each in basis.mismatches]
+        return lines
 
     def outcome(self, place: str) -> Outcome:
         """The outcome at the point whose words contain `place`.
@@ -64,6 +186,14 @@ class Atlas:
             )
         return found[0]
 
+    def deviates(self, outcome: Outcome) -> bool:
+        """Whether an outcome is out of the ordinary: not right, or with other effects than a run without a crash.
+
+        Where no effect was observed, a step that ran twice is all there is to see of one that may have happened twice.
+        """
+        once = outcome.exactly_once if self.observed_effects else outcome.steps_once
+        return outcome.reached and not (outcome.right and once)
+
     def trace(self, outcome: Outcome) -> Trace:
         """The recorded run behind an outcome."""
         return self.recording.invocation(outcome.invocation)
@@ -75,7 +205,7 @@ class Atlas:
         return len(self.outcomes)
 
     def __repr__(self) -> str:
-        return atlas_table(self.request, self.target, self.outcomes)
+        return atlas_table(self)
 
     @property
     def widget(self) -> AtlasWidget:
@@ -98,10 +228,10 @@ class Atlas:
         return mimebundle(repr(self), self.png, lambda: self.widget)
 
 
-def _holds(outcome: Outcome, effects: Effects | None) -> bool:
-    if outcome.result == "not reached":
+def _holds(outcome: Outcome, effects: Effects | None, steps: Steps | None) -> bool:
+    if not outcome.reached:
         return True
-    if not outcome.right:
+    if not outcome.right or (steps is not None and not outcome.steps_once):
         return False
     if effects == "exactly_once":
         return outcome.exactly_once

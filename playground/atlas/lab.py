@@ -3,6 +3,9 @@
 It has a Restate server, pods and a recording of its own, with the same sources deployed, and it is gone
 when the sweep is over or given up. So the learner's recording, keys and pods are never touched. Its pods
 serve one attempt each and ask before every frame (`Settings.gated`).
+
+A run is over when its root and all that this has caused is over (see `family`), however long that takes; or when
+nothing can come of it any more, which is told from what it waits for.
 """
 
 from __future__ import annotations
@@ -13,97 +16,70 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
-from playground.atlas.fresh import freshen, plain, token
-from playground.atlas.outcome import Seen
+from playground.atlas.family import Families
+from playground.atlas.fresh import plain, token
+from playground.atlas.outcome import THROUGH_INGRESS, Seen
 from playground.atlas.points import Point
+from playground.atlas.run import Count, Drive, Request, Run, keyed
+from playground.atlas.steps import Accident, steps
 from playground.errors import PlaygroundError, RequestError
 from playground.invocation import Invocation, standing
-from playground.recording import Effect, Trace
+from playground.recording import Trace
+from playground.recording.kinds import PlanHold
 from playground.restate.admin import as_json
-from playground.restate.ingress import NO_BODY
+from playground.views.words import duration
 
 if TYPE_CHECKING:
     from playground.session import Playground
 
 JOURNAL_MISMATCH = 570
 HOPELESS = 3
-"""Attempts that fail with a journal mismatch before a run counts as stuck: the code will not change."""
+"""Attempts in a row that end with a journal mismatch before a run counts as stuck: the code will not change."""
 KEEPS_FAILING = 7
 """Attempts that end with the very same error one after the other before a run counts as stuck."""
 QUIET = 1.0
-"""Seconds without news after which a run with fewer invocations than the clean one counts as over."""
+"""Seconds between looks at a run of which nothing is heard."""
+SHORTLY = 0.02
+"""Seconds until a journal is read again that was not complete."""
+ACCEPTED_BY = "accept="
+
+Accept = Callable[..., Any] | list[Any] | tuple[Any, ...]
+"""Which results are right: a list of them, or a callable that is given a result, and the `Run` if it takes two."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the atlas sends, and the keys in it that every run needs afresh."""
-
-    target: str
-    body: Any
-    keys: frozenset[str] = frozenset()
-
-    def fresh(self, number: int) -> tuple[str, Any]:
-        """Target and body for a run."""
-        body = self.body if self.body is NO_BODY else freshen(self.body, self.keys, number)
-        service, *rest = self.target.split("/")
-        return "/".join([service, *(freshen(part, self.keys, number) for part in rest[:-1]), *rest[-1:]]), body
-
-
-class Run:
-    """One run of the atlas, as a `drive=` callable sees it.
+class Watch:
+    """What the learner says of a run from outside.
 
     Attributes:
-        invocation: the root's handle, in the lab.
-        number: the run's number.
+        drive: does what the outside has to do; by default an awakeable is resolved with null as soon as an
+            attempt is suspended on it.
+        accept: which results are right; by default those of runs without a crash.
+        count: counts effects that do not go to the ledger.
     """
 
-    def __init__(self, lab: Playground, invocation: Invocation, number: int, keys: frozenset[str]) -> None:
-        self._lab, self.invocation, self.number, self._keys = lab, invocation, number, keys
-        self.deadline = 0.0
-
-    def fresh(self, text: str) -> str:
-        """A target or key of the clean run, as it is called in this one: "ada" -> "ada-run00007"."""
-        return str(freshen(text, self._keys, self.number))
-
-    def wait_for(self, kind: str) -> Any:
-        """Wait until an effect of this run is in the ledger; returns its body (parsed, if it is JSON).
-
-        Raises:
-            TimeoutError: it did not come while the run lasted.
-        """
-        found: list[Effect] = []
-
-        def there() -> bool:
-            found[:] = [effect for effect in self.effects() if effect.kind == kind and not effect.refused]
-            return bool(found) or self.invocation.trace.done
-
-        if not self._lab._wait_until(there, max(0.0, self.deadline - time.monotonic())) or not found:
-            raise TimeoutError(f"no {kind} happened")
-        return as_json(found[0].body)
-
-    def effects(self) -> list[Effect]:
-        """The effects of this run so far."""
-        with self._lab.recording.lock:
-            timeline = self._lab.recording.timeline
-            mine = timeline.roles(self.invocation.id)
-            return [e for e in timeline.effects if e.invocation in mine or token(self.number) in e.body + e.key]
-
-    def resolve(self, awakeable: str, value: Any = None) -> None:
-        """Complete an awakeable with a value."""
-        self._lab.resolve(awakeable, value)
-
-    def reject(self, awakeable: str, reason: str) -> None:
-        """Complete an awakeable with a failure."""
-        self._lab.reject(awakeable, reason)
-
-    def call(self, target: str, body: Any = NO_BODY) -> Any:
-        """Call a handler in the lab; keys of the clean run are made this run's own."""
-        return self._lab.call(self.fresh(target), body if body is NO_BODY else freshen(body, self._keys, self.number))
+    drive: Drive | None = None
+    accept: Accept | None = None
+    count: Count | None = None
 
 
-Drive = Callable[[Run], None]
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run that is over.
+
+    Attributes:
+        invocation: the root's handle.
+        seen: what was seen of it.
+        happened: whether the recording shows every accident, at the very place it was planned for.
+    """
+
+    invocation: Invocation
+    seen: Seen
+    happened: bool
 
 
 class Lab:
@@ -111,52 +87,50 @@ class Lab:
 
     Args:
         playground: gated, with the sources deployed.
-        drive: does what the outside has to do; by default an awakeable is resolved with null as soon as
-            an attempt is suspended on it.
+        watch: what the learner says of a run.
     """
 
-    def __init__(self, playground: Playground, drive: Drive | None) -> None:
-        self.playground = playground
-        self._drive = drive
+    def __init__(self, playground: Playground, watch: Watch) -> None:
+        self.playground, self._watch = playground, watch
+        self.families = Families(playground)
 
     def run(
-        self, request: Request, number: int, points: tuple[Point, ...], *, patience: float, least: int = 1
-    ) -> tuple[Invocation, Seen, bool]:
-        """Run a request once; returns (its handle, what was seen, whether all accidents happened there).
+        self, request: Request, number: int, points: tuple[Point, ...], *, patience: float, idle: float | None = None
+    ) -> Ran:
+        """Run a request once.
 
         Args:
             number: the run's number; its keys follow from it.
             points: the accidents it meets, in order.
             patience: seconds after which it counts as stuck.
-            least: how many invocations the clean run has caused.
+            idle: seconds after which it counts as stuck if no attempt of it runs, and nothing is heard of it.
         """
         lab = self.playground
         target, body = request.fresh(number)
         invocation = lab.send(target, body)
-        run = Run(lab, invocation, number, request.keys)
+        run = Run(lab, self.families, invocation, number, request.keys)
         run.deadline = time.monotonic() + patience
         accidents = [point.accident for point in points]
         lab.ledger.plan({"run": str(number), "root": invocation.id, "accidents": accidents})
         trouble: list[str] = []
         driver = threading.Thread(target=self._driven, args=(run, trouble), daemon=True)
         driver.start()
-        stuck = self._to_the_end(run, least)
+        stuck = self._to_the_end(run, idle or patience)
         driver.join(0.5 if stuck else 5)
         if stuck:
-            self._give_up(invocation.id)
+            self._give_up(run)
         if trouble:
             stuck = stuck or f"drive raised {trouble[0]}"
-        seen = self._seen(run, stuck)
-        happened = self._happened(invocation.id, points)
+        ran = Ran(invocation, self._seen(run, stuck), self._happened(invocation.id, points))
         lab.ledger.forget_plan(str(number))
-        return invocation, seen, happened
+        return ran
 
     # -- while it runs --------------------------------------------------------------------------------
 
     def _driven(self, run: Run, trouble: list[str]) -> None:
         try:
-            if self._drive is not None:
-                self._drive(run)
+            if self._watch.drive is not None:
+                self._watch.drive(run)
             else:
                 self._click(run)
         except TimeoutError:
@@ -169,61 +143,78 @@ class Lab:
         pending: list[str] = []
 
         def something() -> bool:
-            timeline = lab.recording.timeline
-            mine = [Invocation(lab, i, "") for i in timeline.roles(run.invocation.id)]
+            mine = [Invocation(lab, trace.id, "") for trace in run.traces]
             pending[:] = [a for each in mine for a in each.awakeables if a not in clicked]
-            return bool(pending) or self._over(run, 0)
+            return bool(pending) or self._over(run)
 
         while lab._wait_until(something, max(0.0, run.deadline - time.monotonic())) and pending:
             for awakeable in pending:
                 clicked.add(awakeable)
                 lab.resolve(awakeable)
 
-    def _traces(self, root: str) -> list[Trace]:
-        timeline = self.playground.recording.timeline
-        return timeline.family(root)
+    def _over(self, run: Run) -> bool:
+        """Whether all that is known to belong to a run is done, or sleeps for longer than anybody waits."""
+        root, *others = run.traces
+        return root.done and all(t.done or _asleep(t, run) for t in (*others, *run.strangers))
 
-    def _over(self, run: Run, least: int) -> bool:
-        traces = self._traces(run.invocation.id)
-        return len(traces) >= least and all(trace.done for trace in traces)
-
-    def _to_the_end(self, run: Run, least: int) -> str:
+    def _to_the_end(self, run: Run, idle: float) -> str:
         """Wait for the run and all it caused; returns what it is stuck on, or nothing."""
         lab = self.playground
+        news, heard = time.monotonic(), self._heard(run)
+        while True:
+            now = time.monotonic()
+            wait = min(QUIET, max(0.0, run.deadline - now))
+            lab._wait_until(lambda: self._over(run) or bool(self._hopeless(run)), wait)
+            if loose := self.families.of(run.invocation.id).loose:
+                for invocation in loose:
+                    self.families.read(invocation)
+                time.sleep(SHORTLY)
+            lab._engine.run(lab._recorder.look())  # what nobody has told of yet: queued, or called through the ingress
+            self.families.ask(token(run.number))
+            with lab.recording.lock:
+                if self._over(run) and not self.families.of(run.invocation.id).loose:
+                    return ""
+                if hopeless := self._hopeless(run):
+                    return hopeless
+                now, before = time.monotonic(), heard
+                heard = self._heard(run)
+                news = now if heard != before else news
+                if now > run.deadline or (now - news > idle and not self._busy(run)):
+                    waiting = next((t for t in (*run.traces, *run.strangers) if not t.done), run.invocation.trace)
+                    return f"{plain(waiting.target)}: {plain(standing(waiting)[0])}"
 
-        def ended() -> bool:
-            return self._over(run, least) or bool(self._hopeless(run))
+    def _heard(self, run: Run) -> list[tuple[Any, ...]]:
+        return [(t.id, t.status, len(t.attempts), len(t.entries)) for t in (*run.traces, *run.strangers)]
 
-        while not lab._wait_until(ended, min(QUIET, max(0.0, run.deadline - time.monotonic()))):
-            lab._engine.run(lab._recorder.look())
-            if self._over(run, 1):
-                return ""
-            if time.monotonic() > run.deadline:
-                break
-        with lab.recording.lock:
-            if self._over(run, 1):
-                return ""
-            waiting = next((t for t in self._traces(run.invocation.id) if not t.done), None)
-            return self._hopeless(run) or (f"{plain(waiting.target)}: {plain(standing(waiting)[0])}" if waiting else "")
+    def _busy(self, run: Run) -> bool:
+        """Whether an attempt runs, or a timer that will end."""
+        return any(t.attempts and t.attempts[-1].outcome == "running" for t in run.traces) or any(
+            (until := t.rows[row].until) and until > time.time()
+            for t in run.traces
+            if t.status == "suspended" and t.attempts
+            for row in t.attempts[-1].waits_for
+            if row in t.rows
+        )
 
     def _hopeless(self, run: Run) -> str:
-        for trace in self._traces(run.invocation.id):
+        for trace in run.traces:
+            target = plain(trace.target)
             if trace.status == "paused":
-                return f"{plain(trace.target)}: paused"
+                return f"{target}: paused: {plain(trace.last_failure)}" if trace.last_failure else f"{target}: paused"
+            if _asleep(trace, run):
+                until = datetime.fromtimestamp(_timer(trace) or 0, UTC)
+                return f"{target} waits for its timer until {until:%Y-%m-%d %H:%M:%S} UTC"
             failures = [attempt.failure for attempt in trace.attempts if attempt.failure]
-            if not failures:
-                continue
-            code, message = failures[-1]
-            if code == JOURNAL_MISMATCH and len(failures) >= HOPELESS:
-                return f"{plain(trace.target)}: journal mismatch, on every retry"
-            if failures[-KEEPS_FAILING:].count(failures[-1]) == KEEPS_FAILING:
-                return f"{plain(trace.target)}: fails on every retry: {plain(message)}"
+            if _mismatches(trace) >= HOPELESS and trace.status != "completed":
+                return f"{target}: journal mismatch, on every retry"
+            if failures and failures[-KEEPS_FAILING:].count(failures[-1]) == KEEPS_FAILING:
+                return f"{target}: fails on every retry: {plain(failures[-1][1])}"
         return ""
 
-    def _give_up(self, root: str) -> None:
-        for invocation in self.playground.recording.timeline.roles(root):
+    def _give_up(self, run: Run) -> None:
+        for trace in run.traces:
             try:
-                Invocation(self.playground, invocation, "").kill()
+                Invocation(self.playground, trace.id, "").kill()
             except (RequestError, PlaygroundError):
                 pass  # it has ended meanwhile
 
@@ -232,52 +223,132 @@ class Lab:
     def _seen(self, run: Run, stuck: str) -> Seen:
         lab = self.playground
         lab.ledger.entries()  # the recording has all the ledger has, from here on
-        effects = [effect for effect in run.effects() if not (effect.repeated or effect.refused)]
-        kinds = sorted({effect.kind for effect in lab.recording.timeline.effects})
-        value, failure = None, ""
+        value, failure, refused = None, "", ""
+        with lab.recording.lock:
+            timeline = lab.recording.timeline
+            kinds = sorted({effect.kind for effect in timeline.effects})
+            effects = [effect for effect in run.effects() if not (effect.repeated or effect.refused)]
+            causes: Counter[tuple[str, str, str]] = Counter()
+            for effect in effects:
+                trace = timeline.invocations.get(effect.invocation)
+                step = str(trace.rows[effect.row]) if trace and effect.row else ""
+                causes[effect.kind, plain(trace.target) if trace else "", step] += 1
+            traces, strangers = run.traces, [plain(trace.target) for trace in run.strangers]
         if not stuck:
             lab._engine.run(lab._result(run.invocation.id, 10))  # recorded whole; what a pod tells may be cut
             root = run.invocation.trace
             value = plain(as_json(root.value), kinds)
             failure = plain(f"{root.failure[0]}: {root.failure[1]}", kinds) if root.failure else ""
+            if self._watch.accept is not None and not failure:
+                refused = _refused(self._watch.accept, value, run)
+                value = ACCEPTED_BY
         states = {}
-        for service, key in keyed(self._traces(run.invocation.id)):
+        for service, key in keyed((*traces, *run.strangers)):
             states[f"{service}/{plain(key)}"] = plain(dict(lab.state(service, key)), kinds)
-        steps: Counter[tuple[str, str, str]] = Counter()
-        for effect in effects:
-            trace = lab.recording.timeline.invocations.get(effect.invocation)
-            step = str(trace.rows[effect.row]) if trace and effect.row else ""
-            steps[effect.kind, plain(trace.target) if trace else "", step] += 1
-        attempts = [attempt for trace in self._traces(run.invocation.id) for attempt in trace.attempts]
-        suspensions = sum(attempt.outcome == "suspended" for attempt in attempts)
-        return Seen(value, failure, stuck, states, Counter(e.kind for e in effects), suspensions, steps)
+        counts: Counter[str] = Counter(effect.kind for effect in effects)
+        counts.update(f"{target}{THROUGH_INGRESS}" for target in strangers)
+        counted = dict(self._watch.count(run)) if self._watch.count is not None else {}
+        counts.update(counted)
+        with lab.recording.lock:
+            return Seen(
+                value,
+                failure,
+                stuck,
+                states,
+                dict(counts),
+                suspensions=sum(a.outcome == "suspended" for trace in traces for a in trace.attempts),
+                causes=causes,
+                steps=tuple(steps(traces, lab.recording.timeline, self._accidents())),
+                mismatches=tuple(plain(trace.target) for trace in traces if _mismatches(trace)),
+                scheduled=(*self.families.of(run.invocation.id).scheduled, *_sleeping(traces)),
+                counted=tuple(counted),
+                refused=refused,
+            )
+
+    def family(self, root: str) -> list[Trace]:
+        """A run's invocations, callers first."""
+        with self.playground.recording.lock:
+            return [self.playground.recording.timeline.invocations[i] for i in self.families.of(root).roles]
+
+    def lost(self, root: str) -> float:
+        """Seconds that the crashes of a run have cost it, until an attempt was back where the crashed one was."""
+        found = 0.0
+        with self.playground.recording.lock:
+            timeline = self.playground.recording.timeline
+            family = {trace.id for trace in self.family(root)}
+            for event in self._accidents():
+                attempt = timeline.attempts.get((event.pod, event.attempt))
+                if attempt is None or event.invocation not in family:
+                    continue
+                again = [a.started_at for a in attempt.trace.attempts if a.started_at > attempt.started_at]
+                found += min(again, default=event.at) - attempt.started_at
+        return found
+
+    def _accidents(self) -> list[Accident]:
+        return [event for event in self.playground.recording.events if isinstance(event, Accident)]
 
     def _happened(self, root: str, points: Iterable[Point]) -> bool:
         """Whether the recording shows every accident, at the very place it was planned for."""
+        points = [point for point in points if point.act != "slow"]
         wanted = [point for point in points if point.where[0] != "effect"]
         recording = self.playground.recording
         with recording.lock:
-            role_of = recording.timeline.roles(root)
-            shown = []
-            for event in recording.events:
-                if event.kind not in ("attempt.crashed", "attempt.held"):
-                    continue
-                if event.data["invocation"] in role_of:
-                    shown.append((role_of[event.data["invocation"]], tuple(event.data["boundary"])))
+            role_of = self.families.of(root).roles
+            shown = [
+                (role_of[event.invocation], tuple(event.boundary))
+                for event in self._accidents()
+                if event.invocation in role_of
+            ]
             refused = [e for e in recording.timeline.effects if e.invocation in role_of]
         if any(point.act == "fail" for point in points) and not any(e.refused for e in refused):
             return False
         return shown == [(point.role, point.where) for point in wanted]
 
 
-def keyed(traces: Iterable[Trace]) -> list[tuple[str, str]]:
-    """The objects that invocations addressed: (service, key), each once."""
-    found = {}
+def _mismatches(trace: Trace) -> int:
+    """How many attempts did not fit the journal."""
+    return sum(attempt.failure is not None and attempt.failure[0] == JOURNAL_MISMATCH for attempt in trace.attempts)
+
+
+def _timer(trace: Trace) -> float | None:
+    """When the first of the timers ends for which an invocation is suspended, if it waits for nothing else."""
+    last = trace.attempts[-1] if trace.attempts else None
+    if trace.status != "suspended" or last is None or not last.waits_for:
+        return None
+    waits = [trace.rows.get(row) for row in last.waits_for]
+    ends = [entry.until for entry in waits if entry is not None and entry.type == "Sleep" and entry.until is not None]
+    return min(ends) if len(ends) == len(waits) else None
+
+
+def _asleep(trace: Trace, run: Run) -> bool:
+    """Whether an invocation waits for nothing but a timer that ends after all patience."""
+    timer = _timer(trace)
+    return timer is not None and timer - time.time() > run.deadline - time.monotonic()
+
+
+def _sleeping(traces: Iterable[Trace]) -> list[str]:
+    """What comes after a timer that was not waited for, in words."""
+    found = []
     for trace in traces:
-        service, *rest = trace.target.split("/")
-        if len(rest) >= 2:
-            found[service, "/".join(rest[:-1])] = True
-    return list(found)
+        if trace.done or _timer(trace) is None:
+            continue
+        last = trace.attempts[-1]
+        sleeps = [e.until - m.at for r, m in last.marks.items() if (e := trace.rows[r]).type == "Sleep" and e.until]
+        found.append(f"{plain(trace.target)}, what comes after its timer of {duration(round(max(sleeps)))}")
+    return found
+
+
+def _refused(accept: Accept, value: Any, run: Run) -> str:
+    """Why a result is not accepted; empty if it is."""
+    if not callable(accept):
+        return "" if value in accept else f"it returned {value!r}, which is not in {ACCEPTED_BY}"
+    free = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    takes = [p for p in signature(accept).parameters.values() if p.kind in free and p.default is Parameter.empty]
+    try:
+        fine = bool(accept(value, run) if len(takes) > 1 else accept(value))
+    except Exception as error:  # an assertion in it, for example
+        return f"it returned {value!r}; {ACCEPTED_BY} raised {type(error).__name__}: {error}"
+    return "" if fine else f"it returned {value!r}, which {ACCEPTED_BY} does not accept"
 
 
 class KillsServer:
@@ -292,8 +363,8 @@ class KillsServer:
         recording = self._playground.recording
         new, self._seen = recording.since(self._seen), len(recording)
         for event in new:
-            if event.kind == "plan.hold":
-                self._playground._engine.start(self._kill(event.data["run"]))
+            if isinstance(event, PlanHold):
+                self._playground._engine.start(self._kill(event.run))
 
     async def _kill(self, run: str) -> None:
         await self._playground._backend.kill_server()

@@ -22,12 +22,14 @@ class Point:
     """One place for an accident.
 
     Attributes:
-        act: "kill" a pod or the "server"; or what the outside world does: "fail", "lose_answer".
+        act: "kill" a pod or the "server"; or what the outside world does: "fail", "lose_answer"; or "slow", which
+            is no accident: the frame is held.
         role: which invocation of the run; "" for an accident of the outside world.
         where: the boundary, or ("effect", kind, None).
         nth: the how-manieth of its kind, from 1.
         invocation: the invocation's target, for the reader.
         name: the place in words.
+        seconds: how long a frame is held.
     """
 
     act: str
@@ -36,28 +38,34 @@ class Point:
     nth: int
     invocation: str
     name: str
+    seconds: float = 0.0
 
     @property
     def accident(self) -> dict[str, Any]:
         """The point as a plan for the ledger (see `playground.ledger.plans`)."""
         if self.where[0] == "effect":
             return {"act": self.act, "effect": self.where[1], "nth": self.nth}
-        return {"act": self.act, "role": self.role, "boundary": list(self.where), "nth": self.nth}
+        return {
+            "act": self.act,
+            "role": self.role,
+            "boundary": list(self.where),
+            "nth": self.nth,
+            "seconds": self.seconds,
+        }
 
     def __str__(self) -> str:
         return f"{self.invocation}: {self.name}"
 
 
-def frame_points(events: Iterable[Event], timeline: Timeline, root: str, act: str) -> list[Point]:
+def frame_points(events: Iterable[Event], timeline: Timeline, role_of: Mapping[str, str], act: str) -> list[Point]:
     """Every frame boundary of a recorded run: an invocation's in their order, a callee's after its call.
 
     Args:
         events: the recording of a clean run.
         timeline: folded from it.
-        root: the run's invocation id.
+        role_of: the run's invocations, each with its role.
         act: what is to happen there: "kill" or "server".
     """
-    role_of = timeline.roles(root)
     streams: dict[tuple[str, int], str] = {}
     counts: Counter[tuple[str, Boundary]] = Counter()
     points: dict[str, list[Point]] = {role: [] for role in role_of.values()}
@@ -86,9 +94,8 @@ def _in_order(points: Mapping[str, list[Point]], role: str) -> Iterator[Point]:
             yield from _in_order(points, callee)
 
 
-def effect_points(timeline: Timeline, root: str) -> list[Point]:
+def effect_points(timeline: Timeline, role_of: Mapping[str, str]) -> list[Point]:
     """Every effect of a recorded run, once refused and once with its answer lost."""
-    role_of = timeline.roles(root)
     counts: Counter[str] = Counter()
     points = []
     for effect in timeline.effects:

@@ -132,6 +132,8 @@ class Ledger:
                 return await plans.begin(told["pod"], told["attempt"], told["invocation"])
             case "callee":
                 await plans.callee(told["invocation"], told["entry"], told["callee"])
+            case "foreign":
+                await plans.foreign(told["invocation"])
             case "end":
                 plans.end(told["invocation"], told["passed"])
             case "arrive":

@@ -134,6 +134,14 @@ class LedgerClient:
         """Plan accidents (see `playground.ledger.plans`); for the crash atlas."""
         self._ask("POST", "plans", plan)
 
+    def plan_callee(self, told: dict[str, Any]) -> None:
+        """Say whose callee an invocation is, which no pod has told; for the crash atlas."""
+        self._ask("POST", "gate/callee", told)
+
+    def plan_foreign(self, invocation: str) -> None:
+        """Say that an invocation belongs to no planned run; for the crash atlas."""
+        self._ask("POST", "gate/foreign", {"invocation": invocation})
+
     def release_plan(self, run: str) -> None:
         """Let go of a frame that was held while the server was killed; for the crash atlas."""
         self._ask("POST", f"plans/{run}/release")

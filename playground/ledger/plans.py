@@ -3,7 +3,7 @@
 A run is one invocation and all it causes. Which run an invocation belongs to, and in what role, is known
 for the root from its registration, and for others from their caller, whose pod reports the id of each
 callee. A role is "0" for the root, "0.1" for the callee of its command 1, and so on. A pod that asks before
-that is known waits a moment.
+that is known waits a moment; if nobody reports it, for its caller has ended, the notebook is asked to find out.
 
 A gated pod asks once per attempt what is planned for its invocation, and counts boundaries itself (see
 `playground.pod.gate`). It asks again when it has come to the place: an accident is used up here, outside of
@@ -21,6 +21,8 @@ from typing import Any
 
 PATIENCE = 1.0
 """Seconds a pod waits, once, to learn which run its invocation belongs to."""
+SOON = 0.1
+"""Seconds until the notebook is asked: the report of a caller's pod comes sooner."""
 HOLD = 30.0
 """Seconds a frame is held while the Restate server is being killed."""
 
@@ -57,8 +59,9 @@ class Plans:
         Args:
             run: a name for it.
             root: invocation id.
-            accidents: in order; {"act": "kill" or "server", "role", "boundary", "nth"} or
-                {"act": "fail" or "lose_answer", "effect": kind, "nth"}.
+            accidents: in order; {"act": "kill", "server" or "slow", "role", "boundary", "nth"} or
+                {"act": "fail" or "lose_answer", "effect": kind, "nth"}. "slow" has "seconds", and is none:
+                the frame is held for so long, and then passes.
         """
         self._runs[run] = Run(run, accidents)
         await self._learn(root, self._runs[run], "0")
@@ -85,6 +88,12 @@ class Plans:
             run, role = self._roles[invocation]
             await self._learn(callee, run, f"{role}.{entry}")
 
+    async def foreign(self, invocation: str) -> None:
+        """An invocation belongs to no run: nobody waits to learn its role any more."""
+        self._foreign.add(invocation)
+        async with self._learned:
+            self._learned.notify_all()
+
     def end(self, invocation: str, passed: int) -> None:
         """An attempt has ended that passed the place of its accident so many times."""
         if invocation in self._roles:
@@ -103,6 +112,9 @@ class Plans:
         run.passed.clear()
         if accident["act"] == "kill":
             return "kill"
+        if accident["act"] == "slow":
+            await asyncio.sleep(accident["seconds"])
+            return "go"
         run.released.clear()
         self._tell({"kind": "plan.hold", "run": run.name})
         try:
@@ -141,10 +153,17 @@ class Plans:
                 self._learned.notify_all()
 
     async def _role(self, invocation: str) -> tuple[Run, str] | None:
-        if invocation not in self._roles and invocation not in self._foreign:
-            try:
-                async with asyncio.timeout(PATIENCE), self._learned:
-                    await self._learned.wait_for(lambda: invocation in self._roles)
-            except TimeoutError:
+        known = invocation in self._roles or invocation in self._foreign
+        if not known and not await self._learns(invocation, SOON):
+            self._tell({"kind": "plan.unknown", "invocation": invocation})
+            if not await self._learns(invocation, PATIENCE):
                 self._foreign.add(invocation)
         return self._roles.get(invocation)
+
+    async def _learns(self, invocation: str, patience: float) -> bool:
+        try:
+            async with asyncio.timeout(patience), self._learned:
+                await self._learned.wait_for(lambda: invocation in self._roles or invocation in self._foreign)
+        except TimeoutError:
+            return False
+        return True

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from playground.atlas import Atlas
-from playground.atlas.lab import Run
+from playground.atlas.run import Run
 from playground.errors import AtlasError, InvocationFailed, PodNotFound
 from playground.invocation import Invocation
 from playground.lessons.outcome import Broken, NotYet

@@ -340,6 +340,13 @@ class PlanHold(Event):
     run: Text
 
 
+@event("plan.unknown", by="ledger")
+class PlanUnknown(Event):
+    """A pod of the crash atlas has asked for the plan of an invocation of which nobody has told whose callee it is."""
+
+    invocation: Text
+
+
 # -- who uses the playground, and Restate's admin API ---------------------------------------------------
 
 
@@ -372,6 +379,15 @@ class InvocationStatus(OfInvocation):
     failure: Text = ""
     starts_at: Anything = None
     completion_failure: Text = ""
+
+
+@event("invocation.called", by="admin API")
+class InvocationCalled(OfInvocation):
+    """Who has called or sent it, and by which entry, where the caller's pod could not tell."""
+
+    caller: Text
+    entry: MaybeIndex = None
+    target: Text = ""
 
 
 @event("invocation.result", by="client")

@@ -248,6 +248,15 @@ class Timeline:
         if trace.done and event.completion_failure:
             trace.failure = trace.failure or (0, event.completion_failure)
 
+    def _called(self, event: kinds.InvocationCalled) -> None:
+        caller, callee = self.trace(event.caller), self.trace(event.invocation)
+        callee.parent, callee.target = caller.id, callee.target or event.target
+        entry = None if event.entry is None else caller.rows.get(("entry", event.entry))
+        if entry is not None:
+            entry.callee = callee.id
+            self.touch("entry", caller.id, entry.row)
+        self.touch("trace", callee.id)
+
     def _result(self, event: kinds.InvocationResult) -> None:
         trace = self.trace(event.invocation)
         trace.value = trace.value if event.value is None else event.value
@@ -349,6 +358,7 @@ _OTHER_FOLDS: dict[type[Event], Callable[[Timeline, Any], None]] = {
     kinds.AttemptStarted: attempts.started,
     kinds.InvocationSent: Timeline._sent,
     kinds.InvocationStatus: Timeline._status,
+    kinds.InvocationCalled: Timeline._called,
     kinds.InvocationResult: Timeline._result,
     kinds.AwakeableCompleted: Timeline._awakeable,
     kinds.JournalRead: Timeline._journal,

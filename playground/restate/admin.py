@@ -110,6 +110,22 @@ class Admin:
         )
         return [_journal_entry(row) for row in rows]
 
+    async def callees(self, invocation: str) -> list[tuple[int, str, str]]:
+        """What an invocation has called and sent: [(command index, invocation id, target)], from its journal."""
+        rows = await self.query(
+            "SELECT entry_lite_json FROM sys_journal"
+            f" WHERE id = {literal(invocation)} AND entry_type LIKE 'Command: %' ORDER BY index"
+        )
+        found = []
+        for index, row in enumerate(rows):
+            command = json.loads(row.get("entry_lite_json") or "{}").get("Command", {})
+            told = command.get("Call") or command.get("OneWayCall") if isinstance(command, dict) else None
+            if told:
+                (target,) = told["invocation_target"].values()
+                names = [target["name"], target.get("key"), target["handler"]]
+                found.append((index, told["invocation_id"], "/".join(name for name in names if name is not None)))
+        return found
+
     async def outcome(self, invocation: str) -> tuple[bytes | None, tuple[int, str] | None]:
         """Wait until an invocation ends; its result from the journal: (result, None) or (None, failure).
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playground.atlas.outcome import Outcome
+    from playground.atlas import Atlas, Outcome
 
 from playground.recording import Attempt, Effect, Entry, Pod, Timeline, Trace
 
@@ -32,8 +32,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -
 
 def clean(text: object) -> str:
     """Text from outside as one short line that cannot act: no control or direction marks, ids shortened."""
-    line = _ID.sub(r"\1…", "".join(c if c.isprintable() else " " for c in str(text)))
+    line = one_line(text)
     return line if len(line) <= MAX_CELL else line[: MAX_CELL - 1] + "…"
+
+
+def one_line(text: object) -> str:
+    """Text from outside as one line that cannot act, however long."""
+    return _ID.sub(r"\1…", "".join(c if c.isprintable() else " " for c in str(text)))
 
 
 def plural(count: int, noun: str) -> str:
@@ -151,11 +156,12 @@ def ledger_table(effects: Iterable[Effect], pods: Mapping[str, str]) -> str:
     return table(["kind", "what", "from", "key", "body"], rows, "The outside world")
 
 
-def atlas_table(request: str, target: str, outcomes: Sequence[Outcome]) -> str:
-    """Crash points × what came of them: result, state, and how often each effect happened."""
-    runs = plural(len(outcomes), "run")
-    what = {"pod": "a pod killed in each", "server": "the Restate server killed in each"}
-    title = f"Crash atlas of {clean(request)}: {runs}, {what.get(target, 'the outside world misbehaving in each')}"
+def atlas_table(atlas: Atlas) -> str:
+    """Crash points × what came of them: result, state, effects and steps; and what all that rests on."""
+    outcomes = atlas.outcomes
+    accidents = {"pod": "a pod killed in each", "server": "the Restate server killed in each"}
+    what = accidents.get(atlas.target, "the outside world misbehaving in each")
+    title = f"Crash atlas of {clean(atlas.request)}: {plural(len(outcomes), 'run')}, {what}"
     kinds = sorted({kind for outcome in outcomes for kind in outcome.effects})
     rows = []
     before = ""
@@ -164,14 +170,25 @@ def atlas_table(request: str, target: str, outcomes: Sequence[Outcome]) -> str:
         name = ", then ".join(point.name for point in outcome.points)
         state = f"differs ({len(outcome.state_diff)})" if outcome.state_diff else "right"
         counts = [_times(outcome.effects.get(kind, 0), outcome.expected.get(kind, 0)) for kind in kinds]
-        rows.append([invocation if invocation != before else "", name, outcome.result, state, *counts])
+        steps = [atlas_steps(outcome)] if atlas.observed_steps else []
+        rows.append([invocation if invocation != before else "", name, outcome.result, state, *counts, *steps])
         before = invocation
-    return table(["invocation", "crashed", "result", "state", *kinds], rows, title)
+    head = ["invocation", "crashed", "result", "state", *kinds, *(["steps"] if atlas.observed_steps else [])]
+    return "\n".join([table(head, rows, title), "", *(one_line(line) for line in atlas.rests_on)])
 
 
 def _times(count: int, expected: int) -> str:
     words = {0: "never", 1: "once", 2: "twice"}
     return words.get(count, f"{count} times") + ("" if count == expected else " !")
+
+
+def atlas_steps(outcome: Outcome) -> str:
+    """How often the steps of a run ran: "once each", "one ran twice", "2 may have run twice"."""
+    told = []
+    for steps, what in ((outcome.ran_twice, "ran twice"), (outcome.perhaps_twice, "may have run twice")):
+        if steps:
+            told.append(f"{'one' if len(steps) == 1 else len(steps)} {what}")
+    return ", ".join(told) or ("once each" if outcome.steps else NONE)
 
 
 def services_table(service: str, revision: str, services: Iterable[Mapping[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from playground.views.live import Picture
 from playground.views.panels.panel import plain
-from playground.views.text import plural
+from playground.views.text import atlas_steps, plural
 from playground.views.words import times
 
 if TYPE_CHECKING:
@@ -41,35 +41,43 @@ _RESULTS = {
     "wrong": ("wrong", "bad"),
     "failed": ("failed", "bad"),
     "stuck": ("stuck", "stuck"),
+    "mismatch": ("wrong", "bad"),
     "not reached": ("unknown", "quiet"),
 }
-_REASONS = {"wrong": "wrong result", "failed": "failed", "stuck": "stuck on", "not reached": "not reached"}
+_REASONS = {
+    "wrong": "wrong result",
+    "failed": "failed",
+    "stuck": "stuck on",
+    "mismatch": "mismatch",
+    "not reached": "not reached",
+}
 _COUNTS = ("never", "once", "twice", "often")
 
 
 def picture(atlas: Atlas) -> Picture:
     """All there is to show of an atlas, JSON-able.
 
-    `values`: title, summary, verdicts ([text, whether it holds]), columns ([name, what is usual]), of which
-    the first is the place. `rows`, by position: group (the invocation), level (how deep it was called),
-    places (one per accident), cells (one per column after the first), reasons ([what, text]: all that is
-    otherwise than in a clean run), deviates.
+    `values`: title, summary, verdicts ([text, whether it holds]), notes (what they rest on, a line each),
+    columns ([name, what is usual]), of which the first is the place. `rows`, by position: group (the
+    invocation), level (how deep it was called), places (one per accident), cells (one per column after the
+    first), reasons ([what, text]: all that is otherwise than in a clean run), deviates.
     """
     kinds = sorted({kind for outcome in atlas.outcomes for kind in outcome.effects})
     expected = {kind: max(outcome.expected.get(kind, 0) for outcome in atlas.outcomes) for kind in kinds}
-    broken = {id(outcome) for outcome in atlas.broken(effects="exactly_once")}
     rows: dict[str, Item | None] = {
-        str(number): {**_row(outcome, expected), "deviates": id(outcome) in broken}
+        str(number): {**_row(outcome, expected, atlas), "deviates": atlas.deviates(outcome)}
         for number, outcome in enumerate(atlas.outcomes)
     }
     values = {
         "title": _short(f"Crash atlas of {atlas.request}"),
         "summary": summary(atlas),
         "verdicts": [list(verdict) for verdict in verdicts(atlas)],
+        "notes": [_short(line) for line in atlas.rests_on],
         "columns": [
             ["what goes wrong outside" if atlas.target == "ledger" else "crashed", ""],
             *(["result", ""], ["state", ""]),
             *([_short(kind), f"clean run: {times(expected[kind])}"] for kind in kinds),
+            *([["steps", ""]] if atlas.observed_steps else []),
         ],
     }
     return {"values": values, "tables": {"rows": rows}}
@@ -77,22 +85,31 @@ def picture(atlas: Atlas) -> Picture:
 
 def verdicts(atlas: Atlas) -> list[tuple[str, bool]]:
     """What one wants to know of an atlas: in words, and whether it holds in every run that says anything."""
-    reached = [outcome for outcome in atlas.outcomes if outcome.result != "not reached"]
+    reached = [outcome for outcome in atlas.outcomes if outcome.reached]
+    if not reached:
+        return [("nothing was observed", False)]
     counted = {"right result and state": sum(not outcome.right for outcome in reached)}
-    if any(outcome.effects for outcome in reached):
+    if atlas.observed_effects:
         counted["every effect at least once"] = sum(not outcome.at_least_once for outcome in reached)
         counted["every effect exactly once"] = sum(not outcome.exactly_once for outcome in reached)
-    return [(f"{name}: not at {broken}" if broken else name, not broken) for name, broken in counted.items()]
+    elif atlas.observed_steps:
+        counted["every step once"] = sum(not outcome.steps_once for outcome in reached)
+    found = [(f"{name}: not at {broken}" if broken else name, not broken) for name, broken in counted.items()]
+    if atlas.basis.mismatches:
+        found.append(("not the same way at every attempt, without any crash", False))
+    return found
 
 
 def summary(atlas: Atlas) -> str:
     """In one sentence: how many points, what happened at each, and what came of it."""
-    reached = [outcome for outcome in atlas.outcomes if outcome.result != "not reached"]
+    reached = [outcome for outcome in atlas.outcomes if outcome.reached]
     parts = [f"result {_counted(outcome.result for outcome in atlas.outcomes)}"]
     if reached:
         parts.append(f"state {_counted('differs' if outcome.state_diff else 'right' for outcome in reached)}")
     for kind in sorted({kind for outcome in reached for kind in outcome.effects}):
         parts.append(f"{_short(kind)} {_counted(times(outcome.effects.get(kind, 0)) for outcome in reached)}")
+    if any(outcome.steps for outcome in reached):
+        parts.append(f"steps {_counted(atlas_steps(outcome) for outcome in reached)}")
     return f"{_scope(atlas)}: {'; '.join(parts)}" if atlas.outcomes else "no points: nothing was swept"
 
 
@@ -112,18 +129,18 @@ def _counted(words: Iterable[str]) -> str:
     return ", ".join(f"{word} at {count}" for word, count in Counter(words).most_common())
 
 
-def _row(outcome: Outcome, expected: dict[str, int]) -> Item:
+def _row(outcome: Outcome, expected: dict[str, int], atlas: Atlas) -> Item:
     first = outcome.points[0]
     return {
         "group": _short(first.invocation),
         "level": first.role.count("."),
         "places": [_place(point, first) for point in outcome.points],
-        "cells": [list(cell) for cell in _cells(outcome, expected)],
+        "cells": [list(cell) for cell in _cells(outcome, expected, atlas)],
         "reasons": [[what, _short(text, LONG)] for what, text in _reasons(outcome, expected)],
     }
 
 
-def _cells(outcome: Outcome, expected: dict[str, int]) -> Iterable[Cell]:
+def _cells(outcome: Outcome, expected: dict[str, int], atlas: Atlas) -> Iterable[Cell]:
     yield (*_RESULTS[outcome.result], outcome.result)
     yield (
         ("differs", "bad", f"differs ({len(outcome.state_diff)})") if outcome.state_diff else ("right", "good", "right")
@@ -131,7 +148,13 @@ def _cells(outcome: Outcome, expected: dict[str, int]) -> Iterable[Cell]:
     for kind, usual in expected.items():
         count = outcome.effects.get(kind, 0)
         sign, text = _COUNTS[min(count, 3)], times(count)
-        yield (sign, "good", text) if count == usual else (sign, "bad", f"{text} !")
+        good = count == outcome.expected.get(kind, usual)
+        yield (sign, "good", text) if good else (sign, "bad", f"{text} !")
+    if atlas.observed_steps:
+        sign = "once" if outcome.steps_once else "twice"
+        # That a step ran twice is no harm in itself: its effect may be the same. It is all there is to see without one.
+        bad = not (outcome.steps_once or atlas.observed_effects)
+        yield (sign if outcome.steps else "unknown", "bad" if bad else "quiet", atlas_steps(outcome))
 
 
 def _reasons(outcome: Outcome, expected: dict[str, int]) -> Iterable[tuple[str, str]]:
@@ -140,11 +163,15 @@ def _reasons(outcome: Outcome, expected: dict[str, int]) -> Iterable[tuple[str, 
     for line in outcome.state_diff:
         yield "state", line
     for kind, usual in expected.items():
-        count = outcome.effects.get(kind, 0)
+        count, usual = outcome.effects.get(kind, 0), outcome.expected.get(kind, usual)
         if count != usual:
             yield _short(kind), f"{times(count)}, and {times(usual)} in a clean run"
-    for step in outcome.twice:
-        yield "again", step
+    for cause in outcome.twice:
+        yield "again", cause
+    for step in outcome.ran_twice:
+        yield "ran twice", step
+    for step in outcome.perhaps_twice:
+        yield "may have run twice", step
 
 
 def _place(point: Point, first: Point) -> str:

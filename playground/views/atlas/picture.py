@@ -55,10 +55,12 @@ class _Drawing:
         self.cell = min(CELL_MOST, room // len(self.columns))
         self.left = WIDTH - EDGE - self.cell * len(self.columns)
         self.summary = _wrapped(self.values["summary"], WIDTH - 2 * EDGE, 12)
+        self.notes = [line for note in self.values["notes"] for line in _wrapped(note, WIDTH - 2 * EDGE, 11)]
         self.verdicts_top = 36 + 17 * len(self.summary) + 4
         self.head_top = self.verdicts_top + 28
         self.top = self.head_top + 38
-        height = self.top + sum(self.tall(line) for line in self.lines) + EDGE
+        self.notes_top = self.top + sum(self.tall(line) for line in self.lines) + 6
+        height = self.notes_top + 16 * len(self.notes) + EDGE
         self.pen = Pen(WIDTH, height)
 
     def tall(self, line: Item | Gap | Head) -> int:
@@ -86,6 +88,8 @@ class _Drawing:
                     self.outcome(y, line)
             y += self.tall(line)
         self.pen.line(EDGE, y, WIDTH - EDGE, y, LINE)
+        for number, told in enumerate(self.notes):
+            self.pen.write(EDGE, self.notes_top + 16 * number, told, 11, QUIET)
         return self.pen.png()
 
     def verdicts(self) -> None:

@@ -40,6 +40,7 @@ function render({ model, el }) {
     element("p", { class: "atlas-summary", text: clean(values.summary, 1000) }),
     element("ul", { class: "atlas-verdicts", "aria-label": "In short" }, ...values.verdicts.map(verdict)),
     grid.node,
+    element("ul", { class: "atlas-notes", "aria-label": "What this rests on" }, ...values.notes.map((text) => element("li", { text: clean(text, 300) }))),
     rows.length ? element("p", { class: "atlas-hint", text: "Click a run, or press Enter on it, to see its replay." }) : null,
     run.node,
     spoken,
