@@ -164,10 +164,8 @@ class Atlas:
         if basis.varies:
             lines.append(f"Not compared, as it is another in every run: {', '.join(basis.varies)}")
         lines += [f"Not tried: {each}" for each in basis.untried]
-        lines += [
-            f"Called through the ingress: {kind.removesuffix(THROUGH_INGRESS)}; a retry calls it again, and no crash was tried in it"
-            for kind in ingress
-        ]
+        for target in (kind.removesuffix(THROUGH_INGRESS) for kind in ingress):
+            lines.append(f"Called through the ingress: {target}; a retry calls it again, and no crash was tried in it")
         lines += [f"Without any crash, an attempt of {each} did not fit its journal (570)" for each in basis.mismatches]
         return lines
 
