@@ -8,7 +8,7 @@ a folder beside `local/` and `knative/` with one class that fits `Backend`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,11 +69,13 @@ class Started:
         revision: its name, e.g. "signup-00001".
         address: the URL at which Restate reaches this revision, and only it.
         services: what it offers: [{"name", "type", "handlers": [{"name", "kind"}]}].
+        headers: what Restate has to say there with every request, to be let in.
     """
 
     revision: str
     address: str
     services: list[dict[str, Any]]
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Backend(Protocol):

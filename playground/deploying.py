@@ -135,7 +135,7 @@ class Deployer:
 
     async def _register(self, name: str, started: Started, breaking: bool) -> dict[str, Any]:
         try:
-            return await self._admin.register(started.address, breaking=breaking)
+            return await self._admin.register(started.address, headers=started.headers, breaking=breaking)
         except RequestError as error:
             raise DeployError(
                 f"The service {name!r} was not deployed: Restate did not accept it at {started.address}.",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -145,6 +146,7 @@ class Playground:
     async def _start(self) -> None:
         await self._backend.open()
         self.settings = self._backend.settings
+        self.recording.conceal(urlsplit(self._backend.ledger_url).path.strip("/"))
         self._ingress = Ingress(self._backend.ingress, self._backend.ready)
         self._admin = Admin(self._backend.admin, self._backend.ready)
         try:

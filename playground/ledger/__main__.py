@@ -1,16 +1,22 @@
 """`python -m playground.ledger FILE`: the outside world as a process of its own, on either backend.
 
+It is told its address as handlers are, by LEDGER_URL: the path is a secret, and whoever does not say it gets no
+answer (see `app`). Without LEDGER_URL it answers nobody.
+
 It says what happens in it as pods do (see `playground.pod.emit`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hypercorn.asyncio import serve
 
@@ -35,7 +41,9 @@ async def _serve(store: Store) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     config = server_config(address())
-    ledger = Ledger(store, _tell)
+    url = urlsplit(os.environ.pop("LEDGER_URL", ""))
+    secret = url.path.strip("/") or secrets.token_urlsafe()
+    ledger = Ledger(store, _tell, secret=secret, host=url.hostname or "")
     ledger.tell_all()
     try:
         await serve(ledger, config, shutdown_trigger=stop.wait, mode="asgi")

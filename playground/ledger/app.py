@@ -3,6 +3,11 @@
 It stands for somebody else's service, so handlers reach it by plain HTTP with nothing of ours in it. The
 pod adds two headers that say which pod and attempt a request comes from, as tracing would.
 
+Every user of the machine, and every page in the learner's browser, can send requests to loopback. So the address that
+handlers have in LEDGER_URL ends in a secret, and a request whose path does not begin with it, or that is for another
+host (a name that somebody made point here), gets a 404 before anything of it is read. No other origin is ever allowed
+in. The paths below come after the secret.
+
 | request | answer |
 |---|---|
 | POST /{kind}, header idempotency-key | 200 {"id", "kind"}; 502 down; 503 refused; 504 answer lost; 409, 422 key |
@@ -19,7 +24,9 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields
+from hmac import compare_digest
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from playground.ledger.plans import Plans
 from playground.ledger.store import Conflict, Faults, Request, Store
@@ -28,6 +35,8 @@ from playground.pod.emit import MAX_VALUE
 KIND = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 POD_HEADER, ATTEMPT_HEADER = "x-playground-pod", "x-playground-attempt"
 MAX_BODY, MAX_DIGITS, MAX_SLOW = 1 << 20, 9, 600
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+NOT_LET_IN = (404, {"error": "the address is all of LEDGER_URL, its path too: LEDGER_URL + '/email'"})
 
 Tell = Callable[[dict[str, Any]], None]
 Answer = tuple[int, dict[str, Any] | None]
@@ -39,10 +48,13 @@ class Ledger:
     Args:
         store: what it remembers.
         tell: called with an event for each entry.
+        secret: the beginning of every path.
+        host: the name by which handlers know it; loopback's are always right.
     """
 
-    def __init__(self, store: Store, tell: Tell) -> None:
+    def __init__(self, store: Store, tell: Tell, *, secret: str, host: str) -> None:
         self._store, self._tell = store, tell
+        self._secret, self._hosts = secret.encode(), {host, *LOOPBACK}
         self._plans = Plans(tell)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -53,12 +65,19 @@ class Ledger:
                 await send({"type": f"{message['type']}.complete"})
                 if message["type"] == "lifespan.shutdown":
                     return
-        headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        try:
-            asked = await _body(receive)
-        except _Gone:
-            return  # half a request is none
-        status, body = await self._answer(scope["method"], scope["path"], headers, asked)
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        said, slash, path = scope["path"].removeprefix("/").partition("/")
+        if compare_digest(said.encode("utf-8", "replace"), self._secret) and _hostname(headers) in self._hosts:
+            try:
+                asked = await _body(receive)
+            except _Gone:
+                return  # half a request is none
+            status, body = await self._answer(scope["method"], slash + path, headers, asked)
+        else:
+            status, body = NOT_LET_IN
         content = b"" if body is None else json.dumps(body).encode()
         await send(
             {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
@@ -177,7 +196,7 @@ class Ledger:
             self._tell({"kind": "ledger.cleared", "last": forgotten})
         for entry in entries:
             self._enter(entry, again=True)
-        for kind in self._store.all_faults():
+        for kind in self._store.kinds():
             self._tell_faults(kind)
 
     def _tell_faults(self, kind: str) -> None:
@@ -210,6 +229,13 @@ def _faults(told: dict[str, Any]) -> Faults:
     if type(faults.down) is not bool:
         raise ValueError("down is true or false")
     return faults
+
+
+def _hostname(headers: dict[str, str]) -> str | None:
+    try:
+        return urlsplit(f"//{headers.get('host', '')}").hostname
+    except ValueError:
+        return None
 
 
 class _Gone(Exception):

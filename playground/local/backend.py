@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from playground.local.outside import LedgerProcess
 from playground.local.processes import Processes
 from playground.local.server import RestateServer, check_directory
 from playground.local.sockets import Sockets
+from playground.pod import guard
 from playground.restate.tcp import TcpDoor
 
 LOAD_TIMEOUT = 30.0
@@ -119,11 +121,16 @@ class LocalBackend:
         """Give the revision an address and start its first pod."""
         assert self._pods_door is not None
         kind = ExclusiveActivator if self.settings.gated else Activator
+        secret = secrets.token_urlsafe()
         activator = kind(
             service,
             revision,
             source,
-            env={"LEDGER_URL": self.ledger_url, "RESTATE_INGRESS_URL": self._pods_door.url},
+            env={
+                "LEDGER_URL": self.ledger_url,
+                "RESTATE_INGRESS_URL": self._pods_door.url,
+                guard.VARIABLE: secret,
+            },
             processes=self._keepers or self._processes,
             settings=self.settings,
             record=self._record,
@@ -144,7 +151,7 @@ class LocalBackend:
         except BaseException:
             await self.discard_revision(revision)
             raise
-        return Started(revision, activator.address, services)
+        return Started(revision, activator.address, services, guard.headers(secret))
 
     async def discard_revision(self, revision: str) -> None:
         """Give up a revision's address and stop its pod."""

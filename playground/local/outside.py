@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 import socket
 from pathlib import Path
-from typing import Any
 
 from playground.backend import Record, Settings
 from playground.errors import PlaygroundClosed
+from playground.ledger.news import News
 from playground.local.output import Output, no_files
 from playground.local.pods import backoff, reason
 from playground.local.processes import Processes
-from playground.recording import Event, heard
+from playground.recording import Event
 
 STEADY = 5.0
 """Seconds after which a process that ends is not called one that does not start."""
@@ -33,6 +34,8 @@ class LedgerProcess:
 
     def __init__(self, file: Path, *, processes: Processes, settings: Settings, record: Record) -> None:
         self._file, self._processes, self._settings, self._record = file, processes, settings, record
+        self._secret = secrets.token_urlsafe()
+        self._news = News(record)
         self._socket: socket.socket | None = None
         self._closed = False
         self._failures = 0  # in a row
@@ -44,7 +47,7 @@ class LedgerProcess:
         """Where handlers reach it."""
         assert self._socket is not None
         host, port = self._socket.getsockname()
-        return f"http://{host}:{port}"
+        return f"http://{host}:{port}/{self._secret}"
 
     async def start(self) -> None:
         """Start the process, on the same address every time.
@@ -57,11 +60,11 @@ class LedgerProcess:
                 self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
             except OSError as error:
                 raise no_files(error) from error
-        with Output(self._take) as output:
+        with Output(self._news.take) as output:
             await self._processes.serve(
                 "playground.ledger",
                 self._file,
-                env={},
+                env={"LEDGER_URL": self.url},
                 listening=self._socket.fileno(),
                 output=output,
                 fork=self._settings.pods == "fork",
@@ -97,8 +100,3 @@ class LedgerProcess:
                 self._record(Event.now("ledger.failed", reason=reason(error)))
             else:
                 return
-
-    def _take(self, items: list[tuple[str, Any]]) -> None:
-        for what, item in items:
-            if what == "event":
-                self._record(heard(item, "ledger"))

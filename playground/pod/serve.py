@@ -27,6 +27,7 @@ from restate.server import install_shutdown_hook
 from playground.pod import GRACE, REFUSED, outside
 from playground.pod.emit import emit
 from playground.pod.gate import Gate
+from playground.pod.guard import Guard, take_secret
 from playground.pod.source import Refused, discover, load_app
 from playground.pod.tap import Tap
 
@@ -38,11 +39,12 @@ def run(source: Path, *, tapped: bool = True) -> int:
         source: the service's Python file.
         tapped: whether to read the service protocol (off only to measure what the tap costs).
     """
+    secret = take_secret()
     outside.install()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
-        return asyncio.run(_serve(source, tapped))
+        return asyncio.run(_serve(source, tapped, secret))
     except Refused as refused:
         emit([_told("pod.refused", reason=refused.reason, text=refused.text, trace=refused.trace[-2000:])])
         return REFUSED
@@ -55,7 +57,7 @@ def _told(kind: str, **data: Any) -> dict[str, Any]:
     return {"kind": kind, "at": time.time(), **data}
 
 
-async def _serve(source: Path, tapped: bool) -> int:
+async def _serve(source: Path, tapped: bool, secret: str) -> int:
     app = load_app(source)
     emit([_told("pod.loaded", services=await discover(app))])
     stop = asyncio.Event()
@@ -63,6 +65,8 @@ async def _serve(source: Path, tapped: bool) -> int:
         install_shutdown_hook(asyncio.get_running_loop(), stop.set, number)
     gate = Gate(os.environ["LEDGER_URL"], os.environ["POD_NAME"]) if "POD_GATED" in os.environ else None
     served: Any = Tap(app, emit, gate) if tapped else app
+    if secret:
+        served = Guard(served, secret)
     if gate is not None and "POD_FD" in os.environ:
         await serve_connection(served, int(os.environ["POD_FD"]))
     else:

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, dataclass_transform, get_type_hints
 
@@ -28,6 +28,7 @@ from playground.recording.checks import Check, Wrong, anything, count, flag, ind
 Speaker = Literal["pod", "ledger", "backend", "client", "admin API", "anybody"]
 """Who says an event: a pod's tap or gate, the ledger, the backend, who uses the playground, Restate's admin API."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+CONCEALED = "SECRET"
 MOST_KEPT = 1000
 """Characters of something malformed that are kept."""
 
@@ -81,6 +82,15 @@ class Event:
             if value:
                 total += len(value) if isinstance(value, str) else _size(value)
         return total
+
+    def without(self, secrets: Iterable[str]) -> Event:
+        """The same event, with SECRET in the place of these texts."""
+        changed = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if (concealed := _without(value, secrets)) is not value:
+                changed[each.name] = concealed
+        return replace(self, **changed) if changed else self
 
     def to_json(self) -> str:
         """The event's flat form, one line of JSON."""
@@ -216,6 +226,21 @@ def _size(value: Any) -> int:
     if isinstance(value, list | tuple):
         return 56 + sum(8 + _size(each) for each in value)
     return 32
+
+
+def _without(value: Any, secrets: Iterable[str]) -> Any:
+    """A value with SECRET in the place of some texts; the value itself if they are not in it."""
+    if isinstance(value, str):
+        for secret in secrets:
+            if secret in value:
+                value = value.replace(secret, CONCEALED)
+    elif isinstance(value, Mapping):
+        clean = {_without(name, secrets): _without(each, secrets) for name, each in value.items()}
+        return value if clean == value else clean
+    elif isinstance(value, list | tuple):
+        cleaned = [_without(each, secrets) for each in value]
+        return value if cleaned == list(value) else type(value)(cleaned)
+    return value
 
 
 def _not_taken(kind: str, told: Any, by: str, pod: str, why: str) -> Event:

@@ -71,12 +71,17 @@ class Recording:
         self._timeline = Timeline()
         self._folded = 0
         self._listeners: list[Listener] = []
+        self._secrets: list[str] = []
         self.append(*events)
+
+    def conceal(self, secret: str) -> None:
+        """Write SECRET instead of this text in whatever is appended from now on: a recording is shown to others."""
+        self._secrets.append(secret)
 
     def append(self, *events: Event) -> None:
         """Add events and tell the listeners, once."""
         with self._writing:
-            for event in events:
+            for event in [event.without(self._secrets) for event in events] if self._secrets else events:
                 if isinstance(event, OfEffect):
                     if event.again and event.number <= self._latest_effect:
                         continue  # the ledger was started again, and tells what it has

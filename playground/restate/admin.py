@@ -64,13 +64,19 @@ class Admin:
                 "unset PLAYGROUND_RESTATE_FEATURES",
             )
 
-    async def register(self, address: str, *, breaking: bool) -> dict[str, Any]:
+    async def register(
+        self, address: str, *, headers: Mapping[str, str] | None = None, breaking: bool
+    ) -> dict[str, Any]:
         """Register a deployment; Restate discovers it at its address. Returns what Restate found.
+
+        Args:
+            headers: sent along with every request to the deployment.
 
         Raises:
             RequestError: it could not be discovered, or does not fit what was registered before.
         """
-        answer = await self._request("POST", "/deployments", json={"uri": address, "breaking": breaking})
+        deployment = {"uri": address, "additional_headers": dict(headers or {}), "breaking": breaking}
+        answer = await self._request("POST", "/deployments", json=deployment)
         if not answer.is_success:
             raise refusal(
                 f"Restate did not register the deployment at {address}.", answer, "Deploy again, or look at pod.logs()."

@@ -23,12 +23,12 @@ class World:
     def __init__(self, path: Path) -> None:
         self.told: list[dict[str, Any]] = []
         self.store = Store(path)
-        self.app = Ledger(self.store, self.told.append)
+        self.app = Ledger(self.store, self.told.append, secret="s3cret", host="ledger")
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def asked() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://ledger") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://ledger/s3cret") as client:
                 return await client.request(method, path, **options)
 
         return asyncio.run(asked())
@@ -71,7 +71,7 @@ def test_a_key_whose_first_request_is_worked_on_is_a_conflict(world: World) -> N
 
     async def both() -> list[int]:
         transport = httpx.ASGITransport(app=world.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://ledger") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://ledger/s3cret") as client:
             headers = {"idempotency-key": "k"}
             answers = await asyncio.gather(*(client.post("/email", json={}, headers=headers) for _ in range(2)))
         return sorted(answer.status_code for answer in answers)
@@ -156,6 +156,10 @@ def test_slow_is_before_the_effect(world: World) -> None:
     assert world.told[-1]["at"] - began >= 0.1
 
 
+def let_in(scope: dict[str, Any]) -> dict[str, Any]:
+    return {**scope, "headers": [(b"host", b"ledger:8080")]}
+
+
 def test_half_a_request_is_none(world: World) -> None:
     async def cut_off() -> list[Any]:
         messages: list[dict[str, Any]] = [
@@ -170,7 +174,7 @@ def test_half_a_request_is_none(world: World) -> None:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        await world.app({"type": "http", "method": "POST", "path": "/email", "headers": []}, receive, send)
+        await world.app(let_in({"type": "http", "method": "POST", "path": "/s3cret/email"}), receive, send)
         return sent
 
     assert asyncio.run(cut_off()) == []
