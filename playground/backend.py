@@ -107,6 +107,10 @@ class Backend(Protocol):
     def condition(self) -> Condition:
         """How it is, as far as it is known now. May be asked from any thread, and never waits."""
 
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody may be shown of the addresses that pods are given."""
+
     async def open(self) -> None:
         """Start, or connect to, a Restate server, and wait until it is ready.
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -34,7 +33,7 @@ from playground.restate.admin import Admin
 from playground.restate.body import as_body, check_body
 from playground.restate.ingress import NO_BODY, Ingress, encode
 from playground.restate.target import Target, parse_target
-from playground.restate.tcp import TcpDoor
+from playground.restate.tcp import TcpDoor, secret_of
 from playground.revisions import Revisions, in_use
 
 if TYPE_CHECKING:
@@ -146,7 +145,8 @@ class Playground:
     async def _start(self) -> None:
         await self._backend.open()
         self.settings = self._backend.settings
-        self.recording.conceal(urlsplit(self._backend.ledger_url).path.strip("/"))
+        for secret in self._backend.secrets:
+            self.recording.conceal(secret)
         self._ingress = Ingress(self._backend.ingress, self._backend.ready)
         self._admin = Admin(self._backend.admin, self._backend.ready)
         try:
@@ -585,6 +585,7 @@ class Playground:
             if door not in self._doors:
                 self._doors[door] = made = TcpDoor(door)
                 await made.open()
+                self.recording.conceal(secret_of(made.url))
             return self._doors[door].url
 
         return self._do(opened(), "Opening a port")

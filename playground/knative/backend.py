@@ -35,7 +35,7 @@ from playground.knative.connection import (
     ApiError,
     Connection,
 )
-from playground.knative.manifests import INGRESS_PORT, LEDGER, LEDGER_PORT, RESTATE
+from playground.knative.manifests import INGRESS_PORT, RESTATE
 from playground.knative.place import Place, load
 from playground.knative.pods import MAX_BACKOFF, ClusterPod
 from playground.knative.revision import LAB, REVISION, RUN, Names
@@ -115,6 +115,11 @@ class KnativeBackend:
     def condition(self) -> Condition:
         """How Restate is, as far as the watch has told."""
         return self._there.condition
+
+    @property
+    def secrets(self) -> list[str]:
+        """What is secret in the ledger's address."""
+        return [self._there.secret]
 
     @property
     def place(self) -> Place:
@@ -244,7 +249,7 @@ class KnativeBackend:
 
     def _template(self, names: Names, service: str, revision: str) -> Object:
         env = {
-            "LEDGER_URL": self._there.inside(LEDGER, LEDGER_PORT),
+            "LEDGER_URL": self._there.ledger_inside(),
             "RESTATE_INGRESS_URL": self._there.inside(RESTATE, INGRESS_PORT),
             **({"POD_GATED": "1"} if self.settings.gated else {}),
             EVENTS: f"key:{secrets.token_hex(16)}",

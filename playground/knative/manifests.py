@@ -99,8 +99,8 @@ def ledger(namespace: str, image: str, *, storage_class: str | None = None, node
         image,
         {"PORT": str(LEDGER_PORT)},
         ports={"http": LEDGER_PORT},
-        ready=("/-/entries/last", "http"),
-        alive=("/-/entries/last", "http"),
+        ready=("", "http"),  # it answers only to a secret
+        alive=("", "http"),
         requests={"cpu": "20m", "memory": "64Mi"},
         memory="256Mi",
         mounts={"data": "/data", "tmp": "/tmp"},  # noqa: S108
@@ -185,7 +185,8 @@ def _container(
     mounts: dict[str, str],
 ) -> Object:
     def probe(path: str, port: str, period: int, failures: int) -> Object:
-        return {"httpGet": {"path": path, "port": port}, "periodSeconds": period, "failureThreshold": failures}
+        look = {"httpGet": {"path": path, "port": port}} if path else {"tcpSocket": {"port": port}}
+        return {**look, "periodSeconds": period, "failureThreshold": failures}
 
     return {
         "name": name,

@@ -37,7 +37,7 @@ READY_TIMEOUT = 90.0
 class Manifest(dict[str, Any]):
     """An object as it is applied: a dict, shown as YAML.
 
-    What is different on every cluster is shown as NAMESPACE and IMAGE, and the label of one opening of a
+    What is different on every cluster is shown as NAMESPACE, IMAGE and SECRET, and the label of one opening of a
     playground is not shown. The dict itself has it all.
 
     Attributes:
@@ -51,6 +51,7 @@ class Manifest(dict[str, Any]):
     def __repr__(self) -> str:
         text = yaml.safe_dump(_without(dict(self), RUN), sort_keys=False, width=120)
         text = re.sub(rf"\.{re.escape(self.namespace)}\.svc\b", ".NAMESPACE.svc", text)
+        text = re.sub(r"(\.svc\.cluster\.local:\d+)/[\w-]+", r"\1/SECRET", text)  # the ledger's
         return re.sub(r"\bimage: \S+", "image: IMAGE", text).rstrip()
 
 

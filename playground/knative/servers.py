@@ -1,5 +1,8 @@
 """Restate and the ledger in the cluster: made anew for every playground, found again when they die.
 
+Restate answers whoever can reach it, which is the cluster's to say. The ledger has a secret with each opening, and
+answers only to that (see `playground.ledger.app`); who may read the namespace's Deployments can read it there.
+
 A playground begins with nothing: no invocation, no state, no deployment of the one before. Deleting all that
 from a running Restate would take long and miss something. So each opening gives Restate and the ledger
 a directory of its own on their volumes, together with the playground's settings. That changes their pods'
@@ -39,8 +42,9 @@ from playground.knative.logs import PodLog
 from playground.knative.manifests import ADMIN_PORT, INGRESS_PORT, LEDGER, LEDGER_PORT, RESTATE
 from playground.knative.pods import Start
 from playground.knative.trouble import ended, is_ready, trouble_of
+from playground.ledger.news import News
 from playground.pod.emit import EVENTS, Log
-from playground.recording import Event, heard
+from playground.recording import Event
 from playground.restate.settings import environment
 
 RUN_MANAGER = "durable-playground-run"
@@ -78,6 +82,8 @@ class Servers:
     ) -> None:
         self._connection, self._suffix, self._marks, self._run = connection, suffix, marks, run
         self._settings, self._record, self._start = settings, record, start
+        self.secret = secrets.token_urlsafe()
+        self._news = News(record)
         self._pods: dict[str, dict[str, Object]] = {RESTATE: {}, LEDGER: {}}
         self._key = secrets.token_hex(16)  # of what the ledger says
         self._changed = asyncio.Event()
@@ -96,11 +102,16 @@ class Servers:
     def url(self, which: int) -> str:
         """Our way to the ingress (0), the admin API (1) or the ledger (2): always on loopback."""
         way = self._urls[which]
-        return way.url if isinstance(way, Forward) else way
+        url = way.url if isinstance(way, Forward) else way
+        return f"{url}/{self.secret}" if which == 2 else url
 
     def inside(self, name: str, port: int) -> str:
         """A server's URL in the cluster."""
         return f"http://{name}{self._suffix}.{self._connection.place.namespace}.svc.cluster.local:{port}"
+
+    def ledger_inside(self) -> str:
+        """The ledger's URL in the cluster, with the secret that it asks for."""
+        return f"{self.inside(LEDGER, LEDGER_PORT)}/{self.secret}"
 
     async def open(self) -> None:
         """Make them begin anew; returns when both are ready.
@@ -217,11 +228,7 @@ class Servers:
         parser = Log(self._key)
 
         def take(data: bytes) -> None:
-            events = []
-            for what, item in parser.feed(data):
-                if what == "event":
-                    events.append(heard(item, "ledger"))
-            self._record(*events)
+            self._news.take(parser.feed(data))
 
         name, key = pod["metadata"]["name"], pod["metadata"]["uid"]
         container = pod["spec"]["containers"][0]["name"]
@@ -245,7 +252,7 @@ class Servers:
         restate = _variables({**environment(self._settings), "RESTATE_BASE_DIR": f"/restate-data/{self._run}"})
         changes: list[tuple[Resource, str, Object]] = [
             (STATEFUL_SETS, RESTATE, {"name": RESTATE, "env": restate}),
-            (DEPLOYMENTS, LEDGER, {"name": LEDGER, "command": self._ledger_command(), "env": self._ledger_env()}),
+            (DEPLOYMENTS, LEDGER, {"name": LEDGER, **self._ledger()}),
         ]
         for resource, name, container in changes:
             found = await self._connection.get(resource, name)
@@ -309,15 +316,15 @@ class Servers:
                 | {"RESTATE_BASE_DIR": f"/restate-data/{self._run}"}
             )
         if made["kind"] == "Deployment":
-            container = spec["template"]["spec"]["containers"][0]
-            container.update(command=self._ledger_command(), env=[*container["env"], *self._ledger_env()])
+            [container] = spec["template"]["spec"]["containers"]
+            mine = self._ledger()
+            container.update(mine, env=[*container["env"], *mine["env"]])
         return made
 
-    def _ledger_env(self) -> list[Object]:
-        return _variables({EVENTS: f"key:{self._key}"})
-
-    def _ledger_command(self) -> list[str]:
-        return ["python", "-m", "playground.ledger", f"/data/{self._run}.sqlite"]
+    def _ledger(self) -> Object:
+        """What of its container is this opening's."""
+        command = ["python", "-m", "playground.ledger", f"/data/{self._run}.sqlite"]
+        return {"command": command, "env": _variables({"LEDGER_URL": self.ledger_inside(), EVENTS: f"key:{self._key}"})}
 
     async def _both_ready(self) -> None:
         since: dict[str, float] = {}

@@ -20,7 +20,7 @@ from playground.local.processes import Processes
 from playground.local.server import RestateServer, check_directory
 from playground.local.sockets import Sockets
 from playground.pod import guard
-from playground.restate.tcp import TcpDoor
+from playground.restate.tcp import TcpDoor, secret_of
 
 LOAD_TIMEOUT = 30.0
 """Seconds a source may take to load."""
@@ -79,6 +79,12 @@ class LocalBackend:
             if pid is not None and _is_stopped(pid):
                 return Condition(f"the {name} is stopped (SIGSTOP)", f"Let it go on: kill -CONT {pid}.")
         return self._server.condition
+
+    @property
+    def secrets(self) -> list[str]:
+        """What is secret in the addresses of the ledger and of the ingress, as pods have them."""
+        assert self._pods_door is not None
+        return [secret_of(url) for url in (self.ledger_url, self._pods_door.url)]
 
     async def open(self) -> None:
         """Start keeper and server; the keeper imports the SDK while the server gets ready."""

@@ -14,6 +14,7 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from playground.door import Door
 
@@ -127,6 +128,11 @@ class TcpDoor:
                 if asyncio.get_running_loop().time() > deadline:
                     raise _Refused("503 Service Unavailable") from None
                 await asyncio.sleep(0.05)
+
+
+def secret_of(url: str) -> str:
+    """What is secret in an address: its path."""
+    return urlsplit(url).path.strip("/")
 
 
 class _Refused(Exception):

@@ -117,11 +117,7 @@ def test_an_effect_is_known_by_pod_attempt_and_step(pg: Playground, handler: str
 def test_a_ledger_that_is_killed_comes_back_with_its_data_at_its_address(pg: Playground) -> None:
     pg.call("Shop/pay", "ada")
     url = pg.ledger.url
-    port = int(url.rsplit(":", 1)[1])
-    keeper = next(p for p in psutil.Process().children() if "playground.local.keeper" in " ".join(p.cmdline()))
-    serving = [p for p in keeper.children() if any(c.laddr.port == port for c in p.net_connections("inet"))]
-    for process in serving:
-        os.kill(process.pid, signal.SIGKILL)
+    kill_ledger(pg)
     pg.call("Shop/pay", "ben")
     assert pg.ledger.url == url
     eventually(lambda: pg.ledger.count("payment") == 2)
@@ -158,3 +154,32 @@ def test_its_text_is_the_same_in_every_run(pg: Playground) -> None:
     words = repr(pg.ledger).splitlines()[-1].split()
     assert words[:4] == ["payment", "happened", "shop", "pod"]
     assert words[5:] == ["yes", '{"from":"ada"}']
+
+
+def test_a_ledger_that_is_killed_again_and_again_loses_nothing_and_tells_nothing_twice(pg: Playground) -> None:
+    before = len(pg.recording)
+    url, sent = pg.ledger.url, 0
+    with httpx.Client(timeout=20) as client:
+        while sent < 200:
+            if sent % 10 == 0:
+                kill_ledger(pg)
+            try:
+                client.post(
+                    f"{url}/email", json={"n": sent}, headers={"idempotency-key": f"n-{sent}"}
+                ).raise_for_status()
+            except httpx.TransportError:
+                continue  # it was killed meanwhile: said again, with the same key
+            sent += 1
+    entries = pg.ledger.entries("email")
+    assert [entry.body for entry in entries if entry.became == "happened"] == [f'{{"n":{n}}}' for n in range(200)]
+    numbers = [event.data["number"] for event in pg.recording.since(before) if event.kind.startswith("effect.")]
+    assert numbers == sorted(set(numbers)), "each once, in order"
+    assert len(numbers) == len(entries)
+
+
+def kill_ledger(pg: Playground) -> None:
+    port = httpx.URL(pg.ledger.url).port
+    keeper = next(p for p in psutil.Process().children() if "playground.local.keeper" in " ".join(p.cmdline()))
+    for process in keeper.children():
+        if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("inet")):
+            os.kill(process.pid, signal.SIGKILL)

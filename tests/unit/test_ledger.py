@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from playground.ledger.plans import Plans
 from playground.ledger.store import Faults, Store
 from playground.recording import Event, Timeline
 
+BASE = "http://ledger:8080/s3cret"
+
 
 class World:
     """A ledger in this process, and what it told."""
@@ -25,10 +28,10 @@ class World:
         self.store = Store(path)
         self.app = Ledger(self.store, self.told.append, secret="s3cret", host="ledger")
 
-    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def ask(self, method: str, path: str, *, base: str = BASE, **options: Any) -> httpx.Response:
         async def asked() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://ledger/s3cret") as client:
+            async with httpx.AsyncClient(transport=transport, base_url=base) as client:
                 return await client.request(method, path, **options)
 
         return asyncio.run(asked())
@@ -71,7 +74,7 @@ def test_a_key_whose_first_request_is_worked_on_is_a_conflict(world: World) -> N
 
     async def both() -> list[int]:
         transport = httpx.ASGITransport(app=world.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://ledger/s3cret") as client:
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             headers = {"idempotency-key": "k"}
             answers = await asyncio.gather(*(client.post("/email", json={}, headers=headers) for _ in range(2)))
         return sorted(answer.status_code for answer in answers)
@@ -356,3 +359,62 @@ def test_an_effect_of_a_run_meets_its_accident() -> None:
         assert plans.fault("elsewhere", 1, "email") is None
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "http://ledger:8080",
+        "http://ledger:8080/",
+        "http://ledger:8080/s3cre",
+        "http://ledger:8080/s3crets",
+        "http://ledger:8080/S3CRET",
+        "http://ledger:8080/x/s3cret",
+        "http://ledger:8080/%C3%A9",
+        "http://evil.example/s3cret",
+        "http://ledger.evil.example:8080/s3cret",
+        "http://127.0.0.1.evil.example/s3cret",
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/email"),
+        ("OPTIONS", "/email"),
+        ("GET", "/-/entries"),
+        ("DELETE", "/-/entries"),
+        ("PUT", "/-/faults/email"),
+        ("POST", "/-/gate/begin"),
+        ("POST", "/-/plans"),
+    ],
+)
+def test_who_does_not_know_the_address_gets_nothing_and_changes_nothing(
+    world: World, base: str, method: str, path: str
+) -> None:
+    world.post("email", {"to": "ada"})
+    told = list(world.told)
+    answer = world.ask(method, path, base=base, json={"fail": 3}, headers={"origin": "http://evil.example"})
+    assert answer.status_code == 404
+    assert "ada" not in answer.text
+    assert "s3cret" not in answer.text
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert (world.told, world.store.last(), world.store.all_faults()) == (told, 1, {})
+
+
+@pytest.mark.parametrize("host", ["ledger", "LEDGER:80", "127.0.0.1:9", "localhost", "[::1]:8080"])
+def test_its_own_names_and_those_of_loopback_are_right(world: World, host: str) -> None:
+    assert world.ask("POST", "/email", headers={"host": host}, json={}).status_code == 200
+
+
+def test_no_other_origin_is_let_in(world: World) -> None:
+    answer = world.ask("POST", "/email", json={}, headers={"origin": "http://evil.example"})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_a_kind_that_behaves_again_is_told_at_the_next_start_too(world: World) -> None:
+    world.ask("PUT", "/-/faults/email", json={"fail": 2})
+    world.store.set_faults("email", Faults())  # it dies before it tells
+    world.told.clear()
+    world.app.tell_all()
+    assert world.told == [{"kind": "ledger.faults", "effect": "email", "faults": asdict(Faults())}]
+    assert world.store.all_faults() == {}

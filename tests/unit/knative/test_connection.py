@@ -82,7 +82,7 @@ def test_objects_are_applied_and_deleted_as_kubernetes_wants_it(tmp_path: Path) 
 
 
 def test_nothing_is_deleted_without_a_label(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(ValueError, match="labels"):
         asked(tmp_path, lambda s: None, lambda c: c.delete_all(PODS, ""))
 
 

@@ -47,12 +47,16 @@ def test_a_manifest_is_shown_as_yaml_without_what_differs_between_clusters() -> 
     thing = {
         "kind": "Service",
         "metadata": {"labels": {RUN: "abc", "mine": "yes"}},
-        "spec": {"containers": [{"image": "r.example/p:1", "env": [{"value": "http://ledger.learner.svc.a"}]}]},
+        "spec": {
+            "containers": [
+                {"image": "r.example/p:1", "env": [{"value": "http://ledger.learner.svc.cluster.local:80/s3-cret_"}]}
+            ]
+        },
     }
     shown = notebook.Manifest(thing, "learner")
     assert repr(shown) == (
         "kind: Service\nmetadata:\n  labels:\n    mine: 'yes'\nspec:\n  containers:\n"
-        "  - image: IMAGE\n    env:\n    - value: http://ledger.NAMESPACE.svc.a"
+        "  - image: IMAGE\n    env:\n    - value: http://ledger.NAMESPACE.svc.cluster.local:80/SECRET"
     )
     assert dict(shown) == thing, "only what is shown is shortened"
 
