@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from playground.errors import RecordingError
 from playground.recording.dropping import lighten, weight
 from playground.recording.events import Event, saved
-from playground.recording.kinds import OfEffect
 from playground.recording.timeline import Timeline
 from playground.recording.trace import Trace
 
@@ -67,7 +66,6 @@ class Recording:
         self._count = 0
         self._weight = 0
         self._lighten_at = 0
-        self._latest_effect = -1
         self._timeline = Timeline()
         self._folded = 0
         self._listeners: list[Listener] = []
@@ -82,10 +80,6 @@ class Recording:
         """Add events and tell the listeners, once."""
         with self._writing:
             for event in [event.without(self._secrets) for event in events] if self._secrets else events:
-                if isinstance(event, OfEffect):
-                    if event.again and event.number <= self._latest_effect:
-                        continue  # the ledger was started again, and tells what it has
-                    self._latest_effect = max(self._latest_effect, event.number)
                 self._events.append(event)
                 self._positions.append(self._count)
                 self._count += 1

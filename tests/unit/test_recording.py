@@ -291,17 +291,6 @@ def test_one_endless_line_is_cut() -> None:
     assert len(recording.timeline.pods["p"].log) <= 1_000_000
 
 
-def test_a_ledger_that_tells_everything_again_costs_nothing() -> None:
-    tale = busy(Tale().deploy(), 0, 50)
-    recording = Recording(tale.events)
-    before = len(recording)
-    for event in tale.events:
-        if isinstance(event, kinds.EffectHappened):
-            recording.append(Event.of(event.kind, event.at, {**event.data, "again": True}))
-    assert len(recording) == before
-    assert len(recording.timeline.effects) == 50
-
-
 def test_readings_are_kept_once_a_key() -> None:
     recording = Recording(limit=100_000)
     for number in range(1000):
