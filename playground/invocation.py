@@ -100,6 +100,16 @@ class Invocation:
             raise self._waited(f"{self.target} has not completed within {timeout if of is None else of:g} s.") from None
         if failure is not None:
             code, message = failure
+            if aborted := self.trace.aborted:
+                raise InvocationFailed(
+                    f"{self.target} was {aborted}.",
+                    "It ended at once, and its handler could not compensate."
+                    if aborted == "killed"
+                    else "Its handler did not catch that, so it ended there.",
+                    "pg.send(…) sends the request anew; inv.restart_as_new() runs this one once more.",
+                    code=code,
+                    message=message,
+                )
             raise InvocationFailed(
                 f"{self.target} ended with a terminal error: {message}",
                 f"The handler, or one it called, raised a TerminalError (code {code}); such errors are not retried.",

@@ -33,7 +33,7 @@ from playground.ledger.store import Conflict, Faults, Request, Store
 from playground.pod.emit import MAX_VALUE
 
 KIND = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-POD_HEADER, ATTEMPT_HEADER = "x-playground-pod", "x-playground-attempt"
+POD_HEADER, ATTEMPT_HEADER, STEP_HEADER = "x-playground-pod", "x-playground-attempt", "x-playground-step"
 MAX_BODY, MAX_DIGITS, MAX_SLOW = 1 << 20, 9, 600
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NOT_LET_IN = (404, {"error": "the address is all of LEDGER_URL, its path too: LEDGER_URL + '/email'"})
@@ -92,13 +92,13 @@ class Ledger:
         kind = path.strip("/")
         if method != "POST" or not KIND.fullmatch(kind):
             return 404, {"error": "POST /{kind}, e.g. POST /email; a kind is lower-case letters, digits, - and _"}
-        attempt = headers.get(ATTEMPT_HEADER, "")[:MAX_DIGITS]
         request = Request(
             kind,
             body.decode("utf-8", "replace"),
             headers.get("idempotency-key", ""),
             headers.get(POD_HEADER, ""),
-            int(attempt) if attempt.isascii() and attempt.isdigit() else 0,
+            _number(headers.get(ATTEMPT_HEADER, "")) or 0,
+            -1 if headers.get(STEP_HEADER) == "-1" else _number(headers.get(STEP_HEADER, "")),
         )
         return await self._effect(request)
 
@@ -204,6 +204,8 @@ class Ledger:
 
     def _enter(self, entry: dict[str, Any], **more: bool) -> None:
         told = {name: entry[name] for name in ("number", "key", "pod", "attempt") if entry[name]}
+        if entry["step"] is not None:
+            told["step"] = entry["step"]
         self._tell(
             {
                 "kind": f"effect.{entry['what']}",
@@ -214,6 +216,11 @@ class Ledger:
                 **more,
             }
         )
+
+
+def _number(header: str) -> int | None:
+    digits = header[:MAX_DIGITS]
+    return int(digits) if digits.isascii() and digits.isdigit() else None
 
 
 def _faults(told: dict[str, Any]) -> Faults:

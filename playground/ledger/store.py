@@ -44,6 +44,7 @@ class Request:
     key: str = ""
     pod: str = ""
     attempt: int = 0
+    step: int | None = None
 
 
 class Conflict(Exception):
@@ -69,7 +70,7 @@ class Store:
             PRAGMA journal_mode = WAL;
             CREATE TABLE IF NOT EXISTS entries (
                 number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL, what TEXT, kind TEXT, body TEXT, key TEXT,
-                pod TEXT, attempt INTEGER);
+                pod TEXT, attempt INTEGER, step INTEGER);
             CREATE TABLE IF NOT EXISTS faults (kind TEXT PRIMARY KEY, faults TEXT);
             CREATE TABLE IF NOT EXISTS answers (kind TEXT, key TEXT, body TEXT, answer TEXT, PRIMARY KEY (kind, key));
             """
@@ -84,8 +85,8 @@ class Store:
         """Write down what became of a request; returns the entry."""
         at = time.time()
         row = self._db.execute(
-            "INSERT INTO entries (at, what, kind, body, key, pod, attempt) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (at, what, request.kind, request.body, request.key, request.pod, request.attempt),
+            "INSERT INTO entries (at, what, kind, body, key, pod, attempt, step) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (at, what, request.kind, request.body, request.key, request.pod, request.attempt, request.step),
         )
         return {"number": row.lastrowid, "at": at, "what": what, **asdict(request)}
 

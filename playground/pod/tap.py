@@ -20,7 +20,7 @@ from typing import Any
 
 from playground.pod.emit import MAX_VALUE
 from playground.pod.gate import Gate, GatedStream
-from playground.pod.outside import ATTEMPT
+from playground.pod.outside import ATTEMPT, RUNS
 from playground.restate import protocol
 from playground.restate.protocol import Frame, FrameReader, Malformed, Message
 
@@ -56,6 +56,7 @@ class Tap:
             return
         attempt = AttemptTap(next(self._attempts), path[-2], path[-1])
         ATTEMPT.set(attempt.number)
+        RUNS.set(attempt.runs)
         if self._gate is not None:
             await self._serve_gated(attempt, self._gate, scope, receive, send)
             return
@@ -100,6 +101,7 @@ class AttemptTap:
 
     def __init__(self, number: int, service: str, handler: str) -> None:
         self.number = number
+        self.runs: list[int] = []  # indices of the runs that have passed
         self._service, self._handler = service, handler
         self._in, self._out = FrameReader(), FrameReader()
         self._to_replay = 0
@@ -175,6 +177,8 @@ class AttemptTap:
 
     def _entry(self, told: str, kind: int, message: Message) -> Event:
         index = next(self._commands)
+        if kind == protocol.RUN:
+            self.runs.append(index)
         for completion in (message.completion, message.callee_completion):
             if completion is not None:
                 self._waiting[completion] = index

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from playground.recording import kinds
 from playground.recording.events import Event
-from playground.recording.trace import FIRST_AWAKEABLE, Attempt, Entry, How, Mark, Outcome, RowKey
+from playground.recording.trace import FIRST_AWAKEABLE, Attempt, Effect, Entry, How, Mark, Outcome, RowKey
 
 if TYPE_CHECKING:
     from playground.recording.timeline import Timeline
@@ -61,7 +61,10 @@ def close(timeline: Timeline, attempt: Attempt, at: float, pod: str, number: int
         timeline.pods[pod].open.discard(number)
     for row, mark in attempt.marks.items():
         if mark.how == "executed" and mark.until is None and attempt.trace.rows[row].type == "Run":
-            mark.how = "cut off"
+            if mark.proposed_at is not None and attempt.outcome in ("completed", "suspended"):
+                mark.until = mark.proposed_at  # its result came first, and what came after it was taken
+            else:
+                mark.how = "cut off"
             timeline.touch("entry", attempt.trace.id, row)
     if attempt.outcome in ("killed", "crashed", "stopped", "disconnected"):
         timeline.set_status(attempt.trace, "backing-off", at)
@@ -96,11 +99,26 @@ def failed(timeline: Timeline, attempt: Attempt, event: kinds.AttemptFailed) -> 
     attempt.stacktrace = event.stacktrace
     row = _row(event.entry)
     mark, entry = attempt.marks.get(row), attempt.trace.rows.get(row)
-    if mark and entry and entry.type == "Run" and mark.how == "executed" and mark.until is None:
+    if attempt.mismatch:
+        _not_asked_for(timeline, attempt, event)
+    elif mark and entry and entry.type == "Run" and mark.how == "executed" and mark.until is None:
         mark.how = "failed"
         timeline.touch("entry", attempt.trace.id, entry.row)
     attempt.trace.last_failure = attempt.failure[1]
     timeline.set_status(attempt.trace, "backing-off", event.at)
+
+
+def _not_asked_for(timeline: Timeline, attempt: Attempt, event: kinds.AttemptFailed) -> None:
+    """The journal was delivered whole, but the handler went its way only as far as the entry that did not fit."""
+    if event.entry is None:
+        return
+    for row, mark in list(attempt.marks.items()):
+        if row[0] == "entry" and isinstance(row[1], int) and row[1] >= event.entry:
+            if row[1] == event.entry:
+                mark.how, mark.at, mark.until = "failed", event.at, None
+            else:
+                del attempt.marks[row]
+            timeline.touch("entry", attempt.trace.id, row)
 
 
 def ended(timeline: Timeline, attempt: Attempt, _event: kinds.AttemptEnded) -> None:
@@ -201,13 +219,24 @@ def _complete(timeline: Timeline, attempt: Attempt, event: kinds.EntryReplayed |
     return entry
 
 
-def running_at(attempt: Attempt, at: float) -> RowKey | None:
-    """The run whose function was running at a moment of an attempt; None if none was."""
-    for row, mark in reversed(attempt.marks.items()):
-        ended = mark.proposed_at or mark.until or attempt.ended_at
-        if attempt.trace.rows[row].type == "Run" and mark.how != "replayed" and mark.at <= at:
-            return row if ended is None or at <= ended else None
-    return None
+def cause_of(attempt: Attempt, effect: Effect) -> RowKey | None:
+    """The run of an attempt that caused an effect; None if none did, or nobody can tell.
+
+    The pod says which it was. A recording that is older than that leaves the run whose function was running at the
+    time, if only one was.
+    """
+    if effect.step is not None:
+        row: RowKey = ("entry", effect.step)
+        return row if row in attempt.marks else None
+    running = [row for row, mark in attempt.marks.items() if _ran_at(attempt, row, mark, effect.at)]
+    return running[0] if len(running) == 1 else None
+
+
+def _ran_at(attempt: Attempt, row: RowKey, mark: Mark, at: float) -> bool:
+    if attempt.trace.rows[row].type != "Run" or mark.how == "replayed":
+        return False
+    ended = mark.proposed_at or mark.until or attempt.ended_at
+    return mark.at <= at and (ended is None or at <= ended)
 
 
 def _signal(timeline: Timeline, attempt: Attempt, signal: int | str) -> Entry:

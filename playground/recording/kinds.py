@@ -286,12 +286,13 @@ class OfEffect(Event):
     body: Text = ""
     pod: Text = ""
     attempt: Count = 0
+    step: MaybeWhole = None
     again: Flag = False
 
 
 @event("effect.happened", by="ledger")
 class EffectHappened(OfEffect):
-    """Something that cannot be taken back; `again`: told once more, after a start of the ledger."""
+    """Something that cannot be taken back; `step`: the run's entry, or -1; `again`: told after a new start."""
 
 
 @event("effect.repeated", by="ledger")

@@ -19,7 +19,7 @@ from playground import keyed
 from playground.errors import PlaygroundError
 from playground.recording.events import Event
 from playground.recording.recording import Recording
-from playground.recording.trace import TAKEN_BACK
+from playground.recording.trace import ABORTED, TAKEN_BACK
 from playground.restate.admin import Admin
 
 SOON = 0.1
@@ -32,8 +32,6 @@ SETTLED = 0.5
 """Seconds after which the server has taken in what a pod has said."""
 FORGOTTEN = 1.0
 """Seconds the server has not known an unfinished invocation, until it is taken to be gone for good."""
-ABORTED = 409
-"""The code of a failure that Restate makes itself, for an invocation that is killed or cancelled."""
 
 
 class Recorder:

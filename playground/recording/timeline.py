@@ -301,6 +301,7 @@ class Timeline:
             body=event.body,
             pod=event.pod,
             attempt=event.attempt,
+            step=event.step,
         )
         self.effects.append(effect)
         self.touch("effect", len(self.effects) - 1)
@@ -317,9 +318,9 @@ class Timeline:
             if (effect.pod, effect.attempt) != (pod, number):
                 continue
             effect.invocation = attempt.trace.id
-            effect.row = attempts.running_at(attempt, effect.at)
+            effect.row = attempts.cause_of(attempt, effect)
             self.touch("effect", position)
-            if effect.row is not None or attempt.ended_at is not None:
+            if effect.row is not None or effect.outside or attempt.ended_at is not None:
                 self._unplaced.remove(position)
 
     def _cleared(self, event: kinds.LedgerCleared) -> None:

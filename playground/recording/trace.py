@@ -4,7 +4,8 @@ The words are the field's. An *invocation* is one request to a handler. It runs 
 *attempts*, each on one pod. Its *entries* are what the handler asked for, in journal order. What became
 of an entry in an attempt is a *mark*:
 
-* executed: asked for in this attempt; for a `ctx.run`, the function ran to its end;
+* executed: asked for in this attempt; for a `ctx.run`, the function ran to its end, be it with a result or
+  with a failure that is for good (`Entry.failure`);
 * replayed: taken from the journal, nothing ran;
 * cut off: a `ctx.run` whose function was running when the attempt ended: whether its effect
   reached the outside world, only the outside world knows;
@@ -23,8 +24,16 @@ RowKey = tuple[Literal["entry", "signal"], int | str]
 
 TAKEN_BACK = ("backing-off", "paused")
 """What Restate calls an invocation whose end it has refused, although its pod was done."""
+JOURNAL_MISMATCH = 570
+"""Code of the failure of an attempt whose handler does not fit its journal."""
+ABORTED = 409
+"""Code of the failure that an invocation ends with when somebody kills or cancels it."""
+CANCELLED: RowKey = ("signal", 1)
+"""The row of the signal that asks an invocation to stop."""
 FIRST_AWAKEABLE = 17
 """Signal number of an invocation's first awakeable; 1 is cancellation (see restate.protocol)."""
+OUTSIDE = -1
+"""The step of an effect that no step caused."""
 MOST_LINES, LONGEST_LINE, MOST_PRINTED = 10_000, 1_000_000, 4_000_000
 """Lines of a pod's log that are kept, characters of one, and of all of them."""
 
@@ -58,6 +67,11 @@ class Entry:
     failure: tuple[int, str] | None = None
     callee: str = ""
     until: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is a step or a call that ended with a failure for good: it will not be tried again."""
+        return self.type in ("Run", "Call") and self.failure is not None
 
     @property
     def label(self) -> str:
@@ -120,6 +134,11 @@ class Attempt:
     seen_entries: int = 0
     ordinal: int = 0
     revision: str = ""
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether the handler asked for something else than its journal has."""
+        return self.failure is not None and self.failure[0] == JOURNAL_MISMATCH
 
     @property
     def replayed(self) -> list[Entry]:
@@ -191,6 +210,21 @@ class Trace:
         """Whether it is completed, well or with a failure."""
         return self.status == "completed"
 
+    @property
+    def aborted(self) -> Literal["", "killed", "cancelled"]:
+        """Whether somebody ended it: killed at once, or cancelled and its handler did not catch that."""
+        if not self.done or self.failure is None or self.failure[0] != ABORTED:
+            return ""
+        said = any(entry.type == "Output" and entry.failure for entry in self.entries)  # by the handler itself
+        if self.failure[1] == "killed" and not said:
+            return "killed"
+        return "cancelled" if self.failure[1] == "cancelled" and (not said or CANCELLED in self.rows) else ""
+
+    @property
+    def mismatches(self) -> int:
+        """How many attempts did not fit the journal, whatever came of the later ones."""
+        return sum(attempt.mismatch for attempt in self.attempts)
+
     def entry(self, name: str) -> Entry | None:
         """The latest entry with this name, target, key or type; None if there is none yet."""
         return next((e for e in reversed(self.entries) if name in (e.label, e.type, str(e))), None)
@@ -222,6 +256,7 @@ class Effect:
         body: what was asked for, as text, perhaps cut.
         pod: the pod it came from; `attempt` the attempt on it. Empty and 0 if it did not say.
         invocation, row: the invocation, and the run in it, that caused it, as far as that is known.
+        step: index of that run, as the pod said it; -1 if it was outside of any step; None if it did not say.
     """
 
     number: int
@@ -235,6 +270,12 @@ class Effect:
     attempt: int = 0
     invocation: str = ""
     row: RowKey | None = None
+    step: int | None = None
+
+    @property
+    def outside(self) -> bool:
+        """Whether it is known that no step caused it: a replay causes it again."""
+        return self.step == OUTSIDE
 
     @property
     def became(self) -> str:

@@ -8,11 +8,11 @@ The tables:
 
 | table | id | item |
 |---|---|---|
-| traces | invocation id | target, status, parent, sent, failure, last_failure, awakeables |
+| traces | invocation id | target, status, parent, sent, failure, last_failure, aborted |
 | attempts | invocation#number | pod, at, end, outcome, known, failure, waits (rows) |
 | entries | invocation/row | type, label, in, out, size, out_size, failure, callee, until, marks |
 | pods | name | label, n (ordinal), service, revision, phase, at, ready, gone |
-| effects | f and the position | n, kind, at, key, repeated, refused, body, pod, trace, attempt, row |
+| effects | f and the position | n, kind, at, key, repeated, refused, body, pod, trace, attempt, row, outside |
 
 A row is "e" and the entry's index, or "s" and the signal's number or name. `marks` is
 {attempt number: [how, at, until, proposed]}. What is empty is left out. Values are previews of at most
@@ -151,6 +151,7 @@ def _trace(timeline: Timeline, trace: Trace) -> Item:
             sent=_time(timeline, trace.sent_at),
             failure=_failure(trace.failure),
             last_failure=_text(trace.last_failure, 300),
+            aborted=trace.aborted,
             status_at=_time(timeline, trace.status_at or None),
         ),
     }
@@ -237,6 +238,7 @@ def _effect(timeline: Timeline, effect: Effect) -> Item:
             pod=effect.pod,
             attempt=attempt.number if attempt else None,
             row=row_id(effect.row) if effect.row else None,
+            outside=effect.outside,
         ),
     }
 

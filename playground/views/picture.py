@@ -231,9 +231,10 @@ class _Drawing:
         how, at, *rest = mark
         colour, end = self.colour(attempt), self.x(self.end_of(attempt))
         until = self.x(rest[0]) if rest and rest[0] is not None else end
+        failed = entry["type"] in ("Run", "Call") and "failure" in entry and bool(rest) and rest[0] is not None
         if how == "replayed":
             x = self.x(attempt["at"]) + 10
-            self.pen.dot(x, y, 5.5, PAPER, colour)
+            self.pen.dot(x, y, 5.5, PAPER, BAD if failed else colour)
             return
         x = self.x(at)
         if how == "awaited":
@@ -247,7 +248,7 @@ class _Drawing:
         self.pen.dot(x, y, 6, colour, colour)
         if how == "cut off":
             self.pen.cross(until, y, 7, BAD)
-        elif how == "failed":
+        elif how == "failed" or failed:
             self.pen.diamond(until, y, 7, BAD)
         elif entry["type"] == "Output" and attempt["outcome"] == "completed":
             self.pen.diamond(x + 15, y, 6, BAD) if entry.get("failure") else self.pen.check(x + 15, y, GOOD)

@@ -67,13 +67,15 @@ def summary(trace: Trace, timeline: Timeline) -> str:
         pods = len({attempt.pod for attempt in trace.attempts})
         parts.append(f"{plural(len(trace.attempts), 'attempt')} on {plural(pods, 'pod')}")
     for noun, outcome in (("kill", "killed"), ("failure", "failed"), ("suspension", "suspended")):
-        if count := sum(attempt.outcome == outcome for attempt in trace.attempts):
+        if count := sum(attempt.outcome == outcome and not attempt.mismatch for attempt in trace.attempts):
             parts.append(plural(count, noun))
+    if trace.mismatches:
+        parts.append("1 journal mismatch" if trace.mismatches == 1 else f"{trace.mismatches} journal mismatches")
     return ", ".join(parts)
 
 
 def _status(trace: Trace) -> str:
-    return trace.status + (" with a failure" if trace.done and trace.failure else "")
+    return trace.aborted or trace.status + (" with a failure" if trace.done and trace.failure else "")
 
 
 def entry_name(entry: Entry) -> str:
@@ -93,13 +95,14 @@ def _pod(attempt: Attempt, timeline: Timeline) -> str:
 
 def _cell(entry: Entry, attempt: Attempt) -> str:
     mark = attempt.marks.get(entry.row)
-    return mark.how if mark else NONE
+    if mark is None:
+        return NONE
+    over = entry.failed and mark.until is not None
+    return {"executed": "failed for good", "replayed": "replayed failure"}.get(mark.how, mark.how) if over else mark.how
 
 
 def _outcome(attempt: Attempt) -> str:
-    if attempt.outcome == "failed" and attempt.failure and attempt.failure[0] == 570:
-        return "journal mismatch"
-    return attempt.outcome
+    return "journal mismatch" if attempt.mismatch else attempt.outcome
 
 
 def pods_table(pods: Iterable[Pod], failed: Iterable[Pod] = ()) -> str:
@@ -150,7 +153,8 @@ def ledger_table(effects: Iterable[Effect], pods: Mapping[str, str]) -> str:
     rows = []
     for effect in effects:
         told = "repeated, nothing happened" if effect.repeated else effect.became
-        rows.append([effect.kind, told, pods.get(effect.pod, NONE), "yes" if effect.key else "no", effect.body])
+        source = pods.get(effect.pod, NONE) + (", outside of any step" if effect.outside else "")
+        rows.append([effect.kind, told, source, "yes" if effect.key else "no", effect.body])
     if not rows:
         return "The outside world: nothing has happened"
     return table(["kind", "what", "from", "key", "body"], rows, "The outside world")

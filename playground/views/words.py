@@ -34,12 +34,14 @@ def outside(picture: Picture) -> list[str]:
     seen: dict[str, dict[str, int]] = {}
     for effect in sorted(picture["tables"]["effects"].values(), key=lambda effect: float(effect["at"])):
         entry = picture["tables"]["entries"].get(f"{effect['trace']}/{effect.get('row')}", {})
-        name = entry.get("label") or effect.get("kind") or "an effect"
+        name = f"“{entry.get('label') or effect.get('kind') or 'an effect'}”"
+        if effect.get("outside"):
+            name += ", outside of any step,"
         counts = seen.setdefault(name, {"happened": 0, "repeated": 0, "refused": 0})
         counts[effect_word(effect)] += 1
     named = sorted(seen.items(), key=lambda item: -item[1]["happened"])[:2]
     return [
-        f"“{name}” reached the outside world {times(counts['happened'])}"
+        f"{name} reached the outside world {times(counts['happened'])}"
         + (f", {counts['repeated']} more known by the key" if counts["repeated"] else "")
         for name, counts in named
     ]

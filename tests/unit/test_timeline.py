@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from playground.errors import RecordingError
 from playground.recording import Event, Recording, Timeline
 from playground.recording.timeline import awakeable_id
-from playground.views.text import invocation_table, pods_table
+from playground.views import model
+from playground.views.text import invocation_table, ledger_table, pods_table, summary
+from playground.views.words import outside
 
 
 class Story:
@@ -146,13 +149,118 @@ def test_a_failed_step() -> None:
     assert attempt.marks["entry", 1].how == "failed"
 
 
-def test_an_effect_belongs_to_the_run_that_was_running() -> None:
+def cells(story: Story, entry: str) -> list[str]:
+    """What the table says of an entry, attempt by attempt."""
+    timeline = Timeline(story.events)
+    table = invocation_table(timeline.invocations["inv_1"], timeline)
+    (line,) = [line for line in table.splitlines() if entry in line]
+    return re.split(r" {2,}", line.split(entry)[1].strip())
+
+
+def test_an_effect_belongs_to_the_step_that_the_pod_names() -> None:
+    story = first_attempt_until_run().tap("entry.executed", type="Run", entry=2, name="charge")
+    for number, step in ((1, 2), (2, 1), (3, -1), (4, -1)):
+        story.say("effect.happened", number=number, effect="email", pod=story.pod, attempt=1, step=step)
+    story.say("effect.happened", number=5, effect="email", pod="somewhere", attempt=1)
+    timeline = Timeline(story.events)
+    assert [effect.row for effect in timeline.effects] == [("entry", 2), ("entry", 1), None, None, None]
+    assert [effect.invocation for effect in timeline.effects] == ["inv_1"] * 4 + [""]
+    assert [effect.outside for effect in timeline.effects] == [False, False, True, True, False]
+    told = outside(model.picture(timeline, "inv_1"))
+    assert told[0] == "“email”, outside of any step, reached the outside world twice"
+    assert "pod 1, outside of any step" in ledger_table(timeline.effects, {story.pod: "pod 1"})
+
+
+def test_an_effect_that_is_heard_of_before_its_step_waits_for_it() -> None:
+    story = Story().start_pod().start(1).replay("Input")
+    story.say("effect.happened", number=1, effect="email", pod=story.pod, attempt=1, step=1)
+    assert Timeline(story.events).effects[0].row is None
+    story.tap("entry.executed", type="Run", entry=1, name="send email")
+    assert Timeline(story.events).effects[0].row == ("entry", 1)
+
+
+def test_in_an_older_recording_the_only_run_at_the_time_caused_it_and_one_of_two_is_not_guessed() -> None:
     story = first_attempt_until_run()
     story.say("effect.happened", number=1, effect="email", pod=story.pod, attempt=1, body="{}")
-    story.say("effect.happened", number=2, effect="email", pod="somewhere", attempt=1)
-    first, second = Timeline(story.events).effects
-    assert (first.invocation, first.row) == ("inv_1", ("entry", 1))
-    assert (second.invocation, second.row) == ("", None)
+    story.tap("entry.executed", type="Run", entry=2, name="charge")
+    story.say("effect.happened", number=2, effect="email", pod=story.pod, attempt=1)
+    assert [effect.row for effect in Timeline(story.events).effects] == [("entry", 1), None]
+
+
+def test_a_run_that_failed_for_good_does_not_read_executed() -> None:
+    failure = [402, "no money"]
+    story = first_attempt_until_run().tap("entry.proposed", type="ProposeRunCompletion", entry=1, failure=failure)
+    story.tap("entry.completed", type="Run completion", entry=1, failure=failure)
+    story.tap("attempt.suspended", entries=[], signals=[1, 17]).tap("attempt.closed").start(3)
+    story.tap("entry.replayed", type="Input", entry=0).tap("entry.replayed", type="Run", entry=1, name="send email")
+    story.tap("entry.replayed", type="Run completion", entry=1, failure=failure)
+    assert cells(story, "Run send email") == ["failed for good", "replayed failure"]
+
+
+def test_a_run_that_will_be_tried_again_has_failed_and_then_failed_for_good() -> None:
+    story = first_attempt_until_run().tap("attempt.failed", code=500, message="a bug", entry=1).tap("attempt.closed")
+    story.start(2).replay("Input", "Run")
+    story.tap("entry.proposed", type="ProposeRunCompletion", entry=1, failure=[500, "given up"])
+    story.tap("entry.completed", type="Run completion", entry=1, failure=[500, "given up"])
+    assert cells(story, "Run send email") == ["failed", "failed for good"]
+
+
+@pytest.mark.parametrize("end", ["attempt.ended", "attempt.suspended"])
+def test_a_step_whose_result_was_handed_over_before_the_end_is_not_cut_off(end: str) -> None:
+    story = first_attempt_until_run().tap("entry.proposed", type="ProposeRunCompletion", entry=1, value="ok")
+    story.tap(end).tap("attempt.closed")
+    assert cells(story, "Run send email") == ["executed"]
+
+
+def test_a_step_that_was_left_running_at_the_end_is_cut_off() -> None:
+    story = first_attempt_until_run().tap("entry.executed", type="Output", entry=2, value="1")
+    story.tap("attempt.ended").tap("attempt.closed")
+    assert cells(story, "Run send email") == ["cut off"]
+
+
+def mismatch(story: Story, entry: int | None) -> Story:
+    """An attempt whose handler asks for something else than the journal has at an entry."""
+    story.start(5).replay("Input", "Run", "Run completion", "Sleep", "Sleep completion")
+    return story.tap("attempt.failed", code=570, message="journal mismatch", entry=entry).tap("attempt.closed")
+
+
+def test_what_a_handler_that_does_not_fit_never_asked_for_was_not_replayed() -> None:
+    story = mismatch(Story().start_pod(), 1)
+    trace = Timeline(story.events).invocations["inv_1"]
+    assert [str(entry) for entry in trace.attempts[0].replayed] == ["Input"]
+    assert cells(story, "Run send email") == ["failed"]
+    assert cells(story, "Sleep") == ["–"]
+
+
+def test_a_mismatch_is_told_even_if_a_later_attempt_fits() -> None:
+    story = mismatch(Story().start_pod(), 1).start(5).replay("Input", "Run", "Run completion", "Sleep")
+    story.tap("entry.replayed", type="Sleep completion", entry=2)
+    story.tap("entry.executed", type="Output", entry=3, value="1").tap("attempt.ended").tap("attempt.closed")
+    timeline = Timeline(story.events)
+    trace = timeline.invocations["inv_1"]
+    assert trace.mismatches == 1
+    assert summary(trace, timeline) == "completed, 2 attempts on 1 pod, 1 journal mismatch"
+
+
+def test_who_ended_an_invocation() -> None:
+    def aborted(failure: list[Any], story: Story | None = None) -> str:
+        story = story or Story().start_pod().start(1).replay("Input")
+        story.say("invocation.result", invocation="inv_1", failure=failure)
+        return Timeline(story.events).invocations["inv_1"].aborted
+
+    def output(message: str) -> Story:
+        story = Story().start_pod().start(1).replay("Input")
+        return story.tap("entry.executed", type="Output", entry=1, failure=[409, message])
+
+    assert aborted([409, "killed"]) == "killed"
+    assert aborted([409, "cancelled"]) == "cancelled"
+    assert aborted([500, "killed"]) == ""
+    assert aborted([409, "a conflict"]) == ""
+    assert aborted([409, "killed"], output("killed")) == ""  # the handler has raised just that
+    assert aborted([409, "cancelled"], output("cancelled")) == ""
+    asked = Story().start_pod().start(1).replay("Input").tap("entry.completed", type="Signal", signal=1)
+    asked.tap("entry.executed", type="Output", entry=1, failure=[409, "cancelled"])
+    assert aborted([409, "cancelled"], asked) == "cancelled"
 
 
 def test_a_saved_recording_keeps_what_it_does_not_know(tmp_path: Path) -> None:

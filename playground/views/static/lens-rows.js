@@ -5,7 +5,7 @@
 // closed call first), left back, Enter for the details.
 
 import { clean, element } from "./live.js";
-import { cellText, duration, effectWord, markAt, outcomeAt, waitsAt } from "./moment.js";
+import { cellText, duration, effectWord, failedForGood, markAt, outcomeAt, waitsAt } from "./moment.js";
 import { visible } from "./layout.js";
 import { dress, paint, px } from "./lens-paint.js";
 
@@ -144,7 +144,7 @@ export function makeRows(lens) {
         inside.push(["span", { class: `lens-bar ${waiting} ${mark.open ? "open" : ""}`, "data-took": took, style: { left: px(at), width: px(long) } }]);
       }
       style["--e"] = px(ending(entry, attempt, mark) ? at + Math.max(long, 15) : at + long);
-      props["data-end"] = ending(entry, attempt, mark) || ENDS[mark.how];
+      props["data-end"] = ending(entry, attempt, mark) || ENDS[mark.how === "executed" && failedForGood(entry, mark) ? "failed" : mark.how];
     }
     for (const wait of waits) {
       const [from, to] = [view.x(wait.from) - start, view.x(wait.to) - start];

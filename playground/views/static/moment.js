@@ -71,6 +71,11 @@ export function markAt(entry, attempt, t) {
   return { how: how === "replayed" ? how : "executed", at, until: until <= t ? until : end, open };
 }
 
+/** Whether a step or call has ended with a failure for good, as far as a mark tells. */
+export function failedForGood(entry, mark) {
+  return ["Run", "Call"].includes(entry.type) && Boolean(entry.failure) && ["executed", "replayed"].includes(mark.how) && !mark.open;
+}
+
 /** An attempt's outcome at a moment: null before it, "running" during it. */
 export function outcomeAt(attempt, t) {
   if (attempt.at > t) return null;
@@ -146,14 +151,16 @@ export function summaryAt(found, t) {
   const { root } = found;
   const begun = root.attempts.filter((attempt) => attempt.at <= t);
   const status = statusAt(root, t) ?? "not sent yet";
-  const parts = [status + (status === "completed" && root.failure ? " with a failure" : "")];
+  const parts = [status === "completed" ? root.aborted ?? (root.failure ? "completed with a failure" : status) : status];
   if (begun.length) {
     parts.push(`${plural(begun.length, "attempt")} on ${plural(new Set(begun.map((a) => a.pod)).size, "pod")}`);
   }
   for (const [noun, outcome] of [["kill", "killed"], ["failure", "failed"], ["suspension", "suspended"]]) {
-    const count = begun.filter((attempt) => outcomeAt(attempt, t) === outcome).length;
+    const count = begun.filter((attempt) => outcomeAt(attempt, t) === outcome && !mismatchAt(attempt, t)).length;
     if (count) parts.push(plural(count, noun));
   }
+  const mismatches = begun.filter((attempt) => mismatchAt(attempt, t)).length;
+  if (mismatches) parts.push(mismatches === 1 ? "1 journal mismatch" : `${mismatches} journal mismatches`);
   return [...parts, ...outside(found, t)].join(" · ");
 }
 
@@ -162,7 +169,8 @@ export function outside(found, t) {
   const seen = new Map();
   for (const effect of found.effects) {
     if (effect.at > t) break;
-    const name = found.traces.get(effect.trace)?.byRow.get(effect.row)?.label || effect.kind || "an effect";
+    const label = found.traces.get(effect.trace)?.byRow.get(effect.row)?.label || effect.kind || "an effect";
+    const name = `“${label}”${effect.outside ? ", outside of any step," : ""}`;
     const counts = seen.get(name) ?? { happened: 0, repeated: 0, refused: 0 };
     counts[effectWord(effect)] += 1;
     seen.set(name, counts);
@@ -170,13 +178,18 @@ export function outside(found, t) {
   const named = [...seen].sort((a, b) => b[1].happened - a[1].happened).slice(0, 2);
   return named.map(([name, { happened, repeated }]) => {
     const again = repeated ? `, ${repeated} more known by the key` : "";
-    return `“${name}” reached the outside world ${times(happened)}${again}`;
+    return `${name} reached the outside world ${times(happened)}${again}`;
   });
 }
 
 /** What became of a request to the outside world: "happened", "repeated" (known by its key) or "refused". */
 export function effectWord(effect) {
   return effect.repeated ? "repeated" : effect.refused ? "refused" : "happened";
+}
+
+/** Whether an attempt had failed because its handler did not fit the journal. */
+function mismatchAt(attempt, t) {
+  return outcomeAt(attempt, t) === "failed" && attempt.failure?.[0] === 570;
 }
 
 /** What an attempt did: "2 replayed, 1 executed, suspended". */
@@ -187,7 +200,7 @@ export function attemptText(attempt, t) {
   if (counts.replayed) parts.push(`${counts.replayed} replayed`);
   if (counts.executed) parts.push(`${counts.executed} executed`);
   const broken = attempt.trace.entries.find((e) => ["cut off", "failed"].includes(markAt(e, attempt, t)?.how));
-  const mismatch = outcome === "failed" && attempt.failure?.[0] === 570;
+  const mismatch = mismatchAt(attempt, t);
   parts.push((mismatch ? "journal mismatch" : outcome) + (broken ? ` in “${broken.label || broken.type}”` : ""));
   return parts.join(", ");
 }
@@ -207,8 +220,9 @@ export function cellText(entry, attempt, t) {
   };
   const during = entry.effects.filter((effect) => effect.attempt === attempt.number && effect.at <= t);
   const count = (word) => during.filter((effect) => effectWord(effect) === word).length;
+  const failed = failedForGood(entry, mark) && { executed: `failed for good after ${duration(took)}`, replayed: "replayed failure" };
   return [
-    `${where}: ${words[mark.how]}`,
+    `${where}: ${(failed || words)[mark.how]}`,
     count("happened") ? `reached the outside world ${times(count("happened"))}` : "",
     count("repeated") ? `${plural(count("repeated"), "request")} known by the key` : "",
     count("refused") ? `${plural(count("refused"), "request")} refused` : "",
