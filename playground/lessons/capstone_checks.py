@@ -257,9 +257,9 @@ def _reject(run: Run) -> None:
 def _holds(trial: Trial, order: dict[str, Any], drive: Any, when: str, **options: Any) -> int:
     try:
         atlas: Atlas = trial.atlas("Orders/place", order, drive=drive, keys=[order["id"]], **options)
+        broken = atlas.broken(effects="exactly_once")
     except AtlasError as error:
-        raise NotYet(f"{error.what} {error.why}", "it completes") from None
-    broken = atlas.broken(effects="exactly_once")
+        raise NotYet(f"{error.what} {error.why}", "it completes, and its effects are seen") from None
     if not broken:
         return len(atlas)
     first = broken[0]

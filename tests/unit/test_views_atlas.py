@@ -57,6 +57,7 @@ def test_what_deviates_is_what_the_atlas_says_is_broken() -> None:
     atlas = mixed()
     broken = atlas.broken(effects="exactly_once")
     assert [row["deviates"] for row in rows(atlas)] == [each in broken for each in atlas]
+    assert repr(atlas).endswith("Tried: 7 of 7 points; 1 not reached\nEffects: HTTP to the ledger")
 
 
 def test_a_callees_points_stand_deeper() -> None:
@@ -120,6 +121,38 @@ def test_without_effects_nothing_is_said_of_them() -> None:
     atlas = Atlas("Shop/buy", "pod", [point("a")], [quiet], Recording())
     assert model.verdicts(atlas) == [("right result and state", True)]
     assert model.summary(atlas) == "1 point, a pod killed at each: result right at 1; state right at 1"
+
+
+def test_a_step_that_ran_twice_is_told_and_bad_only_where_nothing_else_is_seen() -> None:
+    twice = replace(outcome(point("a")), steps=2, ran_twice=("Shop/buy, Run charge",))
+    seen = Atlas("Shop/buy", "pod", [point("a")], [twice], Recording())
+    assert rows(seen)[0]["cells"][-1] == ["twice", "quiet", "one ran twice"]
+    assert rows(seen)[0]["reasons"] == [["ran twice", "Shop/buy, Run charge"]]
+    assert not rows(seen)[0]["deviates"]
+    unseen = replace(twice, effects={}, expected={}, ran_twice=(), perhaps_twice=("Shop/buy, Run charge",))
+    atlas = Atlas("Shop/buy", "pod", [point("a")], [unseen], Recording())
+    assert rows(atlas)[0]["cells"][-1] == ["twice", "bad", "one may have run twice"]
+    assert rows(atlas)[0]["deviates"]
+    assert model.verdicts(atlas) == [("right result and state", True), ("every step once: not at 1", False)]
+    assert model.summary(atlas).endswith("; steps one may have run twice at 1")
+    assert model.picture(atlas)["values"]["columns"][-1] == ["steps", ""]
+    assert model.picture(atlas)["values"]["notes"] == atlas.rests_on
+    assert "one may have run twice" in repr(atlas)
+    assert picture.png(model.picture(atlas))
+
+
+def test_a_mismatch_is_told() -> None:
+    healed = outcome(point("a"), result="mismatch", detail="an attempt of Shop/buy did not fit the journal (570)")
+    atlas = Atlas("Shop/buy", "pod", [point("a")], [healed], Recording())
+    assert rows(atlas)[0]["cells"][0] == ["wrong", "bad", "mismatch"]
+    assert rows(atlas)[0]["reasons"][0][0] == "mismatch"
+    assert rows(atlas)[0]["deviates"]
+
+
+def test_an_atlas_in_which_nothing_was_reached_is_not_green() -> None:
+    unreached = outcome(point("a"), result="not reached")
+    atlas = Atlas("Shop/buy", "pod", [point("a")], [unreached], Recording())
+    assert model.verdicts(atlas) == [("nothing was observed", False)]
 
 
 def test_an_atlas_of_nothing() -> None:
