@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.backend import Backend, Started
-from playground.errors import DeployError, RequestError
+from playground.errors import DeployError, PlaygroundError, RequestError
 from playground.invocation import Service
 from playground.recording import Event, Recording
 from playground.restate.admin import Admin
@@ -29,10 +29,12 @@ class Deployer:
 
     Attributes:
         services: latest deployed Service by name.
+        refused: by name, why the latest deployment came to nothing; only of names for which it did.
     """
 
     def __init__(self, directory: Path, backend: Backend, admin: Admin, recording: Recording) -> None:
         self.services: dict[str, Service] = {}
+        self.refused: dict[str, PlaygroundError] = {}
         self._directory = directory / "services"
         self._backend, self._admin, self._recording = backend, admin, recording
         self._digests: dict[str, str] = {}
@@ -49,6 +51,17 @@ class Deployer:
         Raises:
             DeployError: the name or the source cannot be used, or the change would break what is running.
         """
+        interrupted = f"The service {name!r} was not deployed: that was interrupted."
+        self.refused[name] = DeployError(interrupted, "", f"Run the cell with %%service {name} again.")
+        try:
+            deployed = await self._deploy(name, source, breaking)
+        except PlaygroundError as error:
+            self.refused[name] = error
+            raise
+        del self.refused[name]
+        return deployed
+
+    async def _deploy(self, name: str, source: str, breaking: bool) -> Service:
         if not _NAME.fullmatch(name):
             raise DeployError(
                 f"{name!r} cannot name a service.",

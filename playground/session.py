@@ -22,7 +22,7 @@ from playground.current import close_current, make_current, notebooks_shell
 from playground.deploying import Deployer
 from playground.door import Door
 from playground.engine import Engine
-from playground.errors import DeployError, PlaygroundClosed, PodNotFound, RequestError, WaitTimeout
+from playground.errors import DeployError, PlaygroundClosed, PlaygroundError, PodNotFound, RequestError, WaitTimeout
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
 from playground.ledger.client import LedgerClient
 from playground.opening import asked_for, data_directory, features_asked_for, make_backend
@@ -239,6 +239,11 @@ class Playground:
     def services(self) -> dict[str, Service]:
         """The deployed services by name."""
         return dict(self._deployer.services)
+
+    @property
+    def refused(self) -> dict[str, PlaygroundError]:
+        """Why the latest deployment came to nothing, by the service's name; what was deployed before still is."""
+        return dict(self._deployer.refused)
 
     # -- requests -------------------------------------------------------------------------------------
 

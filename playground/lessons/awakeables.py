@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from playground.errors import InvocationFailed
 from playground.invocation import Invocation
 from playground.lessons.facts import Claim, Term
@@ -173,21 +171,12 @@ second_click = Predict(
 )
 
 
-def _sleep(seen: Seen) -> str:
-    trace = seen.latest("Deadline/confirm")
-    found = trace.entry("Sleep")
-    mark = trace.attempts[-1].marks.get(found.row) if found else None
-    if mark is None:
-        raise CannotCheck("The last attempt has no Sleep.", "Run the cells with the deadline as they are.")
-    return mark.how
-
-
 who_kept_time = Read(
     "who_kept_time",
     "Look at the lens of the completed Deadline/confirm. What did the last attempt do with 'Sleep'?",
     answer="replayed",
     options=("executed", "replayed", "awaited", "cut off"),
-    observe=_sleep,
+    observe=lambda seen: seen.how(seen.latest("Deadline/confirm"), "Sleep"),
     mistakes={
         "executed": "The first attempt started the timer. The last one was only told that it is over.",
         "awaited": "That is the word for the awakeable, in the first attempt. The timer had gone off by the second.",
@@ -251,14 +240,12 @@ def _mail(trial: Trial, invocation: Invocation, kind: str, seconds: float) -> Ef
     def there() -> bool:
         sent = trial.recording.timeline.effects
         found[:] = [e for e in sent if (e.kind, e.invocation) == (kind, invocation.id) and e.became == "happened"]
-        return bool(found) or invocation.trace.done
+        return bool(found) or invocation.trace.done or trial.waits_for_somebody(invocation.trace)
 
-    trial.pg._wait_until(there, seconds)
+    if not trial.pg._wait_until(there, seconds) or not found:
+        trial.pg.ledger.entries()  # waits until the recording has all that the ledger has
+        there()
     return found[0] if found else None
-
-
-def _link(mail: Effect) -> str:
-    return str(as_json(mail.body)["link"])
 
 
 def _remind_probe(trial: Trial) -> str:
@@ -277,7 +264,7 @@ def _click_in_time(trial: Trial, quick: Invocation) -> None:
     if mail is None:
         trial.result(quick, patience=0.1)  # raises what the handler raises
         raise NotYet("No email was sent.", "the email is sent first")
-    trial.pg.resolve(_link(mail), "phone")
+    trial.resolve(trial.named(mail, "link"), "phone")
     expected = "a click before the time is up is the end of the waiting"
     try:
         trial.result(quick, patience=4)
@@ -304,11 +291,18 @@ def _click_on_the_first_link(trial: Trial, late: Invocation) -> None:
             "one reminder when the time is up",
             mistake,
         )
-    trial.pg.resolve(_link(mail), "laptop")
+    trial.resolve(trial.named(mail, "link"), "laptop")
+
+    def elsewhere() -> bool:
+        """Whether it is suspended on something, but not on what was clicked."""
+        waits = {entry.row for entry in trial.waits(late.trace)}
+        clicked = {("signal", signal) for signal in late.trace.clicked}
+        return bool(waits and clicked) and not waits & clicked
+
     try:
-        trial.result(late, patience=4)
+        trial.result(late, patience=4, hopeless=elsewhere)
     except (NotYet, InvocationFailed):
-        new = _link(reminder) != _link(mail)
+        new = trial.named(reminder, "link") != trial.named(mail, "link")
         raise NotYet(
             "After the reminder somebody clicked the link of the first email, and nothing came of it.",
             "a click on any of the two mails confirms the address",
@@ -339,8 +333,7 @@ def _no_click(trial: Trial, never: Invocation) -> None:
             expected,
             "Outside a step it is sent again whenever the handler is replayed. Use ctx.run_typed.",
         )
-    ended: Any = trial.attempts(never.trace)[-1].ended_at
-    if ended - reminders[0].at < PATIENCE / 2:
+    if trial.last_ended_at(never.trace) - reminders[0].at < PATIENCE / 2:
         raise NotYet("It gave up as soon as the reminder was out.", expected, _ONCE_MORE)
 
 

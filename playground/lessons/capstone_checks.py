@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from playground.atlas import Atlas
@@ -26,13 +25,13 @@ def _order(trial: Trial, name: str, *items: str) -> dict[str, Any]:
 def _parcel(trial: Trial, invocation: Invocation) -> str:
     """The parcel's id, as soon as the carrier has it; empty if the order ends or fails before."""
     shipment = trial.first_effect("shipment", invocation)
-    return str(json.loads(shipment.body)["parcel"]) if shipment else ""
+    return trial.named(shipment, "parcel") if shipment else ""
 
 
 def _delivered(trial: Trial, invocation: Invocation, failures: int = 1) -> Any:
     """The result of an order whose carrier delivers."""
     if parcel := _parcel(trial, invocation):
-        trial.pg.resolve(parcel, "TR-1")
+        trial.resolve(parcel, "TR-1")
     return trial.result(invocation, failures=failures)
 
 
@@ -163,6 +162,8 @@ def _put_right(trial: Trial, invocation: Invocation, why: str, *items: str, paid
         )
     for item in items:
         left = trial.call(f"Stock/{trial.key(item)}/left")
+        if not isinstance(left, int):
+            raise NotYet(f"Stock/left returned {left!r}", "a number of pieces")
         if left < SHELF:
             raise NotYet(
                 f"{why}; of {item} {left} are left",
@@ -183,7 +184,7 @@ def _after_reject(trial: Trial) -> None:
     why = "the carrier rejected the parcel"
     invocation = trial.send("Orders/place", _order(trial, "rejected", "pot", "cup"))
     if parcel := _parcel(trial, invocation):
-        trial.pg.reject(parcel, "no such address")
+        trial.reject(parcel, "no such address")
     _ends_in_failure(trial, invocation, why)
     _put_right(trial, invocation, why, "pot", "cup")
 
@@ -196,7 +197,7 @@ def _sold_out(trial: Trial) -> None:
         raise NotYet("Stock sells what it does not have", "a TerminalError", "First make stock_never_oversold correct.")
     invocation = trial.send("Orders/place", _order(trial, "short", "bag", "rare"))
     if parcel := _parcel(trial, invocation):
-        trial.pg.resolve(parcel, "TR-1")
+        trial.resolve(parcel, "TR-1")
     _ends_in_failure(trial, invocation, why)
     _put_right(trial, invocation, why, "bag", paid=False)
     if left := trial.call(f"Stock/{trial.key('rare')}/left"):

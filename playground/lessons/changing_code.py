@@ -147,6 +147,8 @@ def _moves_on(trial: Trial) -> str:
 
     fresh = trial.send("Signup/signup", trial.key())
     trial.until(fresh, status="suspended")
+    if not fresh.awakeables:
+        raise NotYet("a new signup does not wait for the click", "it waits, as before")
     trial.pg.resolve(fresh.awakeables[0])
     trial.result(fresh)
     email, check, welcome = _effects(trial, fresh.trace)

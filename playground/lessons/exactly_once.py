@@ -82,7 +82,8 @@ payments_for_one_key = Predict(
 
 def _total(seen: Seen, key: str) -> int:
     seen.latest(f"Points/{key}/earned")
-    assert seen.playground is not None, "the question is about a playground that is open"
+    if seen.playground is None:
+        raise CannotCheck("A recording does not have the state.", "Run this notebook from its first cell.")
     return int(seen.playground.state("Points", key).get("total", 0))
 
 
@@ -220,8 +221,12 @@ count_each_event_once = Write(
 def _calls_under_way(seen: Seen) -> int:
     trace = seen.latest("Shop/cheapest")
     with seen.recording.lock:
-        calls = [trace.attempts[0].marks[entry.row] for entry in trace.entries if entry.type == "Call"]
-    first = min(call.until for call in calls if call.until is not None)
+        marks = trace.attempts[0].marks if trace.attempts else {}
+        calls = [marks[entry.row] for entry in trace.entries if entry.type == "Call" and entry.row in marks]
+    answers = [call.until for call in calls if call.until is not None]
+    if not answers:
+        raise CannotCheck("The first attempt got no answer to a call.", "Run the cells above as they are.")
+    first = min(answers)
     return sum(call.at < first for call in calls)
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from playground.errors import PlaygroundError
 from playground.lessons.outcome import Broken, CannotCheck, NotYet, Outcome
 from playground.lessons.progress import note
+
+
+def _unforeseen(error: Exception) -> list[str]:
+    """What is said of an error that a check has not foreseen."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return [
+        f"The check itself has failed: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})",
+        "Whether your answer is right is still open. Please report this line.",
+    ]
 
 
 class Exercise:
@@ -31,7 +42,10 @@ class Exercise:
     # -- what a learner calls ---------------------------------------------------------------------
 
     def check(self) -> Outcome:
-        """Hold the answer against what is observed. Changes nothing that was deployed or recorded."""
+        """Hold the answer against what is observed. Changes nothing that was deployed or recorded.
+
+        It does not raise. What a check has not foreseen is told as such, and never as a wrong answer.
+        """
         try:
             outcome = self._check()
         except NotYet as found:
@@ -43,6 +57,10 @@ class Exercise:
             outcome = self._outcome("cannot check", missing.why, *([missing.fix] if missing.fix else []))
         except PlaygroundError as error:
             outcome = self._outcome("cannot check", str(error))
+        except KeyboardInterrupt:
+            outcome = self._outcome("cannot check", "It was interrupted. Run the cell again.")
+        except Exception as error:
+            outcome = self._outcome("cannot check", *_unforeseen(error))
         note(self.name, outcome.kind)
         return outcome
 

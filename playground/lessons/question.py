@@ -71,7 +71,12 @@ class Question(Exercise):
         """The line that gives an answer."""
         return f"lesson.{self.name}.{self.verb}({'...' if answer is ... else repr(answer)})"
 
-    def _give(self, answer: Any) -> Outcome:
+    def _give(self, values: tuple[Any, ...], named: Mapping[str, Any]) -> Outcome:
+        if named:
+            name, value = next(iter(named.items()))
+            told = f"An answer has no name: lesson.{self.name}.{self.verb}({value!r}), without {name}=."
+            return self._outcome("error", told)
+        answer = values[0] if len(values) == 1 else values or ...
         self._answer = answer
         lines = [self.question]
         if self._options:
@@ -92,11 +97,11 @@ class Question(Exercise):
         if given == self._normal(recorded):
             return self._outcome("correct", f"Recorded: {self._say(recorded)}.", self.because)
         lines = [f"Your answer: {self._say(self._answer)}. Recorded: {self._say(recorded)}."]
-        known = {self._normal(answer): says for answer, says in self.mistakes.items()}
+        overlooked = next((says for answer, says in self.mistakes.items() if self._normal(answer) == given), "")
         if self._normal(recorded) != self._normal(self._expected):
             lines.append("That is not what is usually recorded here. Look at the lens: what was different this time?")
-        elif given in known:
-            lines.append(known[given])
+        elif overlooked:
+            lines.append(overlooked)
         return self._outcome("not yet", *lines, self._next_hint())
 
     def _seen(self) -> Seen:
@@ -114,11 +119,19 @@ class Question(Exercise):
         """Why an answer cannot be one; empty if it can."""
         if self._options and self._normal(answer) not in map(self._normal, self._options):
             return f"{answer!r} is none of the answers: {', '.join(map(repr, self._options))}."
-        wanted, got = type(self._normal(self._expected)), type(self._normal(answer))
-        if wanted is not got:
-            names = {int: "a whole number", str: "a text in quotes", tuple: "a list", bool: "True or False"}
-            return f"The answer is {names.get(wanted, wanted.__name__)}; {answer!r} is {names.get(got, got.__name__)}."
-        return ""
+        wanted, got = self._kind(self._expected), self._kind(answer)
+        return "" if wanted == got else f"The answer is {wanted}; {answer!r} is {got}."
+
+    def _kind(self, answer: Any) -> str:
+        """What an answer is, in words: of two that can be compared it is the same."""
+        if isinstance(answer, list | tuple):
+            # What is asked for in parentheses is so many values; a list may be of any length.
+            asked = type(self._expected)
+            if asked is list or (asked is not tuple and isinstance(answer, list)):
+                return "a list"
+            return f"{len(answer)} value{'s' * (len(answer) != 1)}"
+        kind = type(self._normal(answer))
+        return {int: "a whole number", str: "a text in quotes", bool: "True or False"}.get(kind, kind.__name__)
 
     def _normal(self, answer: Any) -> Any:
         if isinstance(answer, str):
@@ -138,9 +151,9 @@ class Predict(Question):
 
     kind = verb = "predict"
 
-    def predict(self, answer: Any) -> Outcome:
+    def predict(self, *answer: Any, **named: Any) -> Outcome:
         """Say what will be recorded. Call it before the run; call it again to change your mind."""
-        return self._give(answer)
+        return self._give(answer, named)
 
 
 class Read(Question):
@@ -148,6 +161,6 @@ class Read(Question):
 
     kind, verb = "read", "answer"
 
-    def answer(self, answer: Any) -> Outcome:
+    def answer(self, *answer: Any, **named: Any) -> Outcome:
         """Say what happened."""
-        return self._give(answer)
+        return self._give(answer, named)

@@ -37,19 +37,12 @@ def _kinds(seen: Seen, trace: Trace) -> list[str]:
         return [effect.kind for effect in effects if effect.invocation == trace.id and effect.became == "happened"]
 
 
-def _mark_of_payment(seen: Seen) -> str:
-    trace = seen.latest("Trip/oslo/book")
-    found = trace.entry("payment")
-    assert found is not None, "a trip that ended with the bank's error has asked the bank"
-    return trace.attempts[-1].marks[found.row].how
-
-
 declined_again = Read(
     "declined_again",
     "Look at the lens of Trip/oslo/book. What did the last attempt do with 'payment'?",
     answer="replayed",
     options=("executed", "replayed", "cut off", "failed"),
-    observe=_mark_of_payment,
+    observe=lambda seen: seen.how(seen.latest("Trip/oslo/book"), "payment"),
     mistakes={
         "executed": "The first attempt did that. That the card has expired was then in the journal, like any result.",
         "cut off": "That was 'cancel hotel', in the first attempt: the pod was killed there.",

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from playground.lessons.outcome import CannotCheck
-from playground.recording import Attempt, Effect, Recording, Trace
+from playground.recording import Attempt, Effect, Entry, Recording, Trace
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas
@@ -50,7 +50,7 @@ class Seen:
         """
         trace = self.all(target)[-1]
         if self.playground is not None:
-            self.playground._wait_until(lambda: trace.status == status, WAIT)
+            self.playground._wait_until(lambda: trace.status == status or trace.done, WAIT)
         if trace.status != status:
             raise CannotCheck(
                 f"{trace.target} is {trace.status}; the question is about when it is {status}.",
@@ -62,6 +62,30 @@ class Seen:
         """The attempts of an invocation that are recorded so far."""
         with self.recording.lock:
             return list(trace.attempts)
+
+    def waits(self, trace: Trace) -> list[Entry]:
+        """What an invocation is suspended on; nothing if it is not suspended."""
+        with self.recording.lock:
+            if trace.status != "suspended" or not trace.attempts:
+                return []
+            return [trace.rows[row] for row in trace.attempts[-1].waits_for if row in trace.rows]
+
+    def how(self, trace: Trace, entry: str, attempt: int = -1) -> str:
+        """What became of an entry in an attempt: executed, replayed …
+
+        Raises:
+            CannotCheck: the attempt did not come to it.
+        """
+        with self.recording.lock:
+            found = trace.entry(entry)
+            tried = trace.attempts[attempt:][:1] if found else []
+            mark = tried[0].marks.get(found.row) if found and tried else None
+        if mark is None:
+            which = "last" if attempt == -1 else "first"
+            raise CannotCheck(
+                f"The {which} attempt at {trace.target} did not come to {entry!r}.", "Run the cells above as they are."
+            )
+        return mark.how
 
     def first_atlas(self, request: str, target: str = "pod") -> Atlas:
         """The first crash atlas that was made of a request.

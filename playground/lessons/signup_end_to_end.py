@@ -73,21 +73,12 @@ emails_on_a_bad_day = Predict(
 )
 
 
-def _first_try(seen: Seen) -> str:
-    trace = _bad_day(seen)
-    found = trace.entry("send email")
-    mark = trace.attempts[0].marks.get(found.row) if found else None
-    if mark is None:
-        raise CannotCheck("The first attempt did not come to send email.", "Run the cells of the bad day as they are.")
-    return mark.how
-
-
 first_try = Read(
     "first_try",
     "Look at the lens of Giselle's signup. What became of 'send email' in attempt 1?",
     answer="failed",
     options=("executed", "replayed", "cut off", "failed"),
-    observe=_first_try,
+    observe=lambda seen: seen.how(_bad_day(seen), "send email", attempt=0),
     mistakes={
         "cut off": "That was attempt 2: its pod was killed. In attempt 1 the code itself raised an error.",
         "executed": "It began, but it did not end well: the provider refused, and raise_for_status raised an error.",
@@ -224,8 +215,8 @@ def _signed_up(trial: Trial, name: str, story: str) -> Invocation:
 
     def on_its_way() -> bool:
         trace = invocation.trace
-        failed = any(attempt.outcome == "failed" for attempt in trace.attempts)
-        return trace.done or failed or any(e.invocation == trace.id for e in trial.recording.timeline.effects)
+        over = trace.done or trial.failures(trace) > 0 or trial.waits_for_somebody(trace)
+        return over or any(effect.invocation == trace.id for effect in trial.recording.timeline.effects)
 
     trial.pg._wait_until(on_its_way, 10)
     if not invocation.trace.done:

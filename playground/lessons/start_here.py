@@ -81,7 +81,7 @@ last_attempt = Read(
     "Look at the lens of the completed signup. What did the last attempt do with 'send email'?",
     answer="replayed",
     options=("executed", "replayed", "cut off", "failed"),
-    observe=lambda seen: _mark(seen, "send email"),
+    observe=lambda seen: seen.how(seen.latest("Signup/signup"), "send email"),
     mistakes={
         "executed": "The second attempt executed it. By the third its result was in the journal.",
         "cut off": "That was the first attempt: its pod was killed.",
@@ -94,10 +94,3 @@ last_attempt = Read(
     ],
     because="It had ended in the attempt before, so its result was in the journal.",
 )
-
-
-def _mark(seen: Seen, entry: str) -> str:
-    trace = seen.latest("Signup/signup")
-    found = trace.entry(entry)
-    assert found is not None, "a completed signup has sent an email"
-    return trace.attempts[-1].marks[found.row].how

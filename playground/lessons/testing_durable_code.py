@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from playground.lessons.question import Predict
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write
+from playground.restate.admin import as_json
 
 _DOCS = "https://docs.restate.dev"
 
@@ -223,15 +223,15 @@ def _draws(trial: Trial) -> str:
                 "every attempt draws the winner that the first one drew",
                 "The draw is made anew in every attempt, and nothing keeps it.",
             ) from None
-        bodies = [json.loads(effect.body) for effect in trial.effects(of=invocation.trace)]
-        told = {name for body in bodies for name in body.values()}
-        if told != {winner}:
+        bodies = [as_json(effect.body) for effect in trial.effects(of=invocation.trace)]
+        told = {repr(name) for body in bodies for name in (body.values() if isinstance(body, dict) else [body])}
+        if told != {repr(winner)}:
             raise NotYet(
-                f"the draw was won by {winner!r}; told to the world: {', '.join(sorted(map(repr, told)))}",
+                f"the draw was won by {winner!r}; told to the world: {', '.join(sorted(told)) or 'nothing'}",
                 "one winner in the mail, in the news and in the result",
                 "How often is a winner drawn? Draw once, and use that.",
             )
-        winners.append(winner)
+        winners.append(repr(winner))
     if len(set(winners)) == 1:
         raise NotYet(
             f"three raffles of {len(names)} names were all won by the same",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from playground.errors import InvocationFailed, RequestError, WaitTimeout
@@ -16,7 +17,9 @@ from playground.invocation import Invocation, standing
 from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.seen import Seen
 from playground.recording import Attempt, Effect, Trace
+from playground.restate.admin import as_json
 from playground.restate.ingress import NO_BODY
+from playground.views.text import clean
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 15.0
 """Seconds an invocation of a check may take."""
+IN_LINE = 0.5
+"""Seconds in the queue that are no passage: also what needs no lock may be there for a moment."""
+MANY = 4
+"""So many failed attempts may be what is asked for: the outside world misbehaves. One more, and nothing will come."""
 
 
 class Trial(Seen):
@@ -62,13 +69,21 @@ class Trial(Seen):
         """Send a request, wait for it and return its result: `result(send(...))`."""
         return self.result(self.send(target, body, **options), failures=failures)
 
-    def result(self, invocation: Invocation, *, failures: int = 1, patience: float = PATIENCE) -> Any:
+    def result(
+        self,
+        invocation: Invocation,
+        *,
+        failures: int = 1,
+        patience: float = PATIENCE,
+        hopeless: Callable[[], bool] = lambda: False,
+    ) -> Any:
         """What an invocation returns.
 
         Args:
             invocation: of this trial.
             failures: so many failed attempts in a row are fine; one more, and the handler is broken.
             patience: seconds.
+            hopeless: says from what is recorded that it cannot end any more, whatever is waited.
 
         Raises:
             InvocationFailed: it ended with a terminal error: that may be what is asked for.
@@ -88,10 +103,19 @@ class Trial(Seen):
                 found.append(attempt)
             return found
 
+        def over() -> bool:
+            # That a pod has come to the end is not the end yet: Restate settles it, or refuses what it did.
+            settled = trace.settled or trace.refused or trace.status == "paused"
+            return settled or len(failed()) > failures or (not trace.done and hopeless())
+
         # Restate tells whoever waits at once that it has ended; the recorder finds out only when it next asks.
         told = self.pg._engine.start(self.pg._result(invocation.id, patience))
+        deadline = time.monotonic() + patience
         try:
-            self.pg._wait_until(lambda: trace.done or trace.status == "paused" or len(failed()) > failures, patience)
+            self.pg._wait_until(lambda: over() or self.ended_again(trace), patience)
+            while not over() and time.monotonic() < deadline:
+                _ = self.pg.revisions  # asks Restate now, which says why it is tried again
+                self.pg._wait_until(over, 0.1)
         finally:
             told.cancel()
         if self.not_accepted(trace):
@@ -110,13 +134,18 @@ class Trial(Seen):
         except WaitTimeout:
             raise self._refused(invocation) from None
 
+    @staticmethod
+    def ended_again(trace: Trace) -> bool:
+        """Whether an attempt has come to its end though the one before had: Restate has not taken that one's."""
+        return sum(attempt.outcome in ("completed", "disconnected") for attempt in trace.attempts) > 1
+
     def not_accepted(self, trace: Trace) -> str:
         """Why Restate does not accept what a handler does, in its own words; empty if it does.
 
         A pod cannot know that: it has sent its result and is done. The server drops it, and tries again.
         """
         with self.recording.lock:
-            return trace.last_failure if trace.refused and not trace.done else ""
+            return trace.last_failure if trace.refused and not trace.settled else ""
 
     def _refused(self, invocation: Invocation) -> Broken:
         """Its handler came to its end, but Restate did not accept what it did: end it, and say so."""
@@ -136,34 +165,103 @@ class Trial(Seen):
         """The crash atlas of a request, as `pg.atlas` makes it."""
         return self.pg.atlas(request, body, **options)
 
-    def until(self, invocation: Invocation, **reached: Any) -> Invocation:
+    def until(self, invocation: Invocation, **reached: str) -> Invocation:
         """Wait until an invocation has come somewhere: `entry=`, or `status=`, as `Invocation.wait_for`.
 
         Raises:
             NotYet: it does not come there.
         """
+        trace, place = invocation.trace, reached.get("entry") or reached.get("status") or ""
+
+        def there() -> bool:
+            return trace.status == place or trace.entry(place) is not None
+
+        self.pg._wait_until(lambda: there() or trace.done or self.failures(trace) > MANY, 10.0)
         try:
-            return invocation.wait_for(**{"timeout": 10.0, **reached})
+            return invocation.wait_for(**reached, timeout=5.0 if there() else 0.0)
         except WaitTimeout as error:
-            place = reached.get("entry") or reached.get("status")
             raise NotYet(
                 f"{invocation.target} does not come to {place!r}. {error.why}", f"it comes to {place!r}"
             ) from None
 
-    def first_effect(self, kind: str, invocation: Invocation, *, failures: int = 4) -> Effect | None:
+    @staticmethod
+    def failures(trace: Trace) -> int:
+        """How many attempts at an invocation have failed so far."""
+        return sum(attempt.outcome == "failed" for attempt in trace.attempts)
+
+    def first_effect(self, kind: str, invocation: Invocation, *, failures: int = MANY) -> Effect | None:
         """The first effect of a kind that an invocation has, as soon as it is there.
 
         Returns:
-            The effect; None if the invocation ends, or fails more often than `failures`, before.
+            The effect; None if the invocation ends, fails more often than `failures`, or waits for somebody, before.
         """
+        trace = invocation.trace
 
         def decided() -> bool:
-            failed = sum(attempt.outcome == "failed" for attempt in invocation.trace.attempts)
-            found = self.recorded_effects(kind, invocation.trace)
-            return bool(found) or invocation.trace.done or failed > failures
+            over = trace.done or self.failures(trace) > failures or self.waits_for_somebody(trace)
+            return over or bool(self.recorded_effects(kind, trace))
 
         self.pg._wait_until(decided, PATIENCE)
-        return next(iter(self.effects(kind, invocation.trace)), None)
+        return next(iter(self.effects(kind, trace)), None)
+
+    def waits_for_somebody(self, trace: Trace) -> bool:
+        """Whether an invocation is suspended until somebody outside does something: no timer, no call wakes it."""
+        waits = self.waits(trace)
+        return bool(waits) and all(entry.type in ("Awakeable", "GetPromise") for entry in waits)
+
+    def last_ended_at(self, trace: Trace) -> float:
+        """When the last attempt ended. What a pod says of it may come after Restate's word that all is over."""
+        self.pg._wait_until(lambda: bool(trace.attempts) and trace.attempts[-1].ended_at is not None, 5.0)
+        with self.recording.lock:
+            ended = trace.attempts[-1].ended_at if trace.attempts else None
+            return trace.status_at if ended is None else ended
+
+    def named(self, effect: Effect, name: str) -> str:
+        """What an effect carries under a name, for example the id of an awakeable.
+
+        Raises:
+            NotYet: it carries nothing there.
+        """
+        body = as_json(effect.body)
+        if not isinstance(body, dict) or not isinstance(body.get(name), str):
+            raise NotYet(f"The {effect.kind} carries {clean(effect.body)}", f"a {name!r} that is a text")
+        return str(body[name])
+
+    def resolve(self, awakeable: str, value: Any) -> None:
+        """Complete an awakeable whose id a learner's service has given out.
+
+        Raises:
+            NotYet: it is the id of none.
+        """
+        try:
+            self.pg.resolve(awakeable, value)
+        except RequestError as error:
+            raise _no_awakeable(awakeable, error) from None
+
+    def reject(self, awakeable: str, reason: str) -> None:
+        """Complete an awakeable with a failure; see `resolve`."""
+        try:
+            self.pg.reject(awakeable, reason)
+        except RequestError as error:
+            raise _no_awakeable(awakeable, error) from None
+
+    @staticmethod
+    def pending(trace: Trace) -> bool:
+        """Whether Restate has said that an invocation has not begun."""
+        return trace.status == "pending" and trace.status_at > 0 and not trace.attempts
+
+    def waits_in_line(self, invocation: Invocation) -> bool:
+        """Whether an invocation waits for its key's lock: Restate has it in the key's queue, and goes on to."""
+        trace, since = invocation.trace, float("inf")
+        service, key, _ = invocation.target.split("/")
+        deadline = time.monotonic() + PATIENCE
+        while (now := time.monotonic()) < deadline and not trace.attempts and not trace.done:
+            if invocation.id not in self.pg.queue(service, key).waiting:
+                since = float("inf")
+            elif now - (since := min(since, now)) > IN_LINE:
+                return True
+            time.sleep(0.05)
+        return False
 
     def source(self) -> str:
         """The source that is deployed now.
@@ -193,7 +291,6 @@ class Trial(Seen):
         except RequestError:
             pass  # it has ended meanwhile
 
-    @staticmethod
-    def pause(seconds: float) -> None:
-        """Wait, for nothing in particular: what must not happen has so long not to."""
-        time.sleep(seconds)
+
+def _no_awakeable(awakeable: str, error: RequestError) -> NotYet:
+    return NotYet(f"{clean(awakeable)} was given out for somebody to answer. {error.what}", "the id of an awakeable")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+
 from playground.lessons.facts import Term
 from playground.lessons.outcome import Broken, NotYet
 from playground.lessons.question import Predict, Read
 from playground.lessons.seen import Seen
-from playground.lessons.trial import Trial
+from playground.lessons.trial import PATIENCE, Trial
 from playground.lessons.write import Write
+from playground.recording import Trace
 
 _DOCS = "https://docs.restate.dev"
+TAKEN_IN = 1.0
+"""Seconds after which Restate has taken in what a pod has told it, or has refused it."""
 
 TERMS = (
     Term(
@@ -72,7 +78,7 @@ def _answered(seen: Seen) -> int:
         seen.latest(target)
     requests = [seen.all(target)[-1] for target in _FOUR]
     with seen.recording.lock:
-        confirmed = verify.attempts[-1].started_at if verify.done else float("inf")
+        confirmed = verify.attempts[-1].started_at if verify.done and verify.attempts else float("inf")
         return sum(bool(r.attempts) and r.attempts[0].started_at < confirmed for r in requests)
 
 
@@ -148,14 +154,12 @@ def _account(trial: Trial) -> str:
     deposits = [trial.until(trial.send(f"{target}/deposit", 5), entry="tell the bank")]
     deposits.append(trial.send(f"{target}/deposit", 7))
     asked = trial.send(f"{target}/balance")
-    try:
-        trial.until(asked, status="completed", timeout=3)
-    except NotYet:
+    if trial.waits_in_line(asked):
         raise NotYet(
             "while a deposit is in progress, balance waits in the queue behind it",
             "balance answers at once",
             "balance is exclusive: it waits for the lock. It only reads, so it need not.",
-        ) from None
+        )
     meanwhile = trial.result(asked)
     trial.pg.ledger.behave()
     for deposit in deposits:
@@ -259,41 +263,63 @@ def _friends(trial: Trial) -> str:
     for each in both:
         trial.until(each, entry="send a card")
     trial.pg.ledger.behave()
-    if not trial.pg._wait_until(lambda: all(each.trace.done for each in both), 6):
-        raise NotYet(
-            "ada and ben befriend each other at the same moment, and neither request ends",
-            "both end",
-            "Each holds its own lock and waits for the other's: a deadlock.",
-        )
     for each in both:
-        trial.result(each)
+        try:
+            trial.result(
+                each, failures=30, hopeless=lambda: all(_waits_behind_a_lock(trial, one.trace) for one in both)
+            )
+        except NotYet as stuck:
+            raise NotYet(
+                "ada and ben befriend each other at the same moment, and neither request ends",
+                "both end",
+                "Each holds its own lock and waits for the other's: a deadlock.",
+            ) from stuck
     _know(trial, one, two, "ada and ben have befriended each other")
     return "ada and ben befriended each other at the same moment, and each has the other as a friend"
+
+
+def _waits_behind_a_lock(trial: Trial, trace: Trace) -> bool:
+    """Whether an invocation is suspended on calls, and what it has called waits for a lock."""
+    waits = trial.waits(trace)
+    called = [trial.recording.timeline.invocations.get(entry.callee) for entry in waits if entry.type == "Call"]
+    return bool(waits) and len(called) == len(waits) and all(callee and trial.pending(callee) for callee in called)
 
 
 def _know(trial: Trial, one: str, two: str, after: str) -> None:
     """See that two are friends of each other. A message may take a moment to arrive."""
 
-    def friends(who: str) -> list[str]:
-        return trial.pg.state("Person", who).get("friends") or []
+    def misses(who: str, other: str) -> bool:
+        friends = trial.pg.state("Person", who).get("friends")
+        return other not in friends if isinstance(friends, list | dict | str) else True
 
-    for _ in range(30):
-        missing = [(who, other) for who, other in ((one, two), (two, one)) if other not in friends(who)]
-        if not missing:
-            return
-        trial.pause(0.1)
-    for told in [
-        trace for trace in trial.recording.invocations if trace.target == f"Person/{missing[0][0]}/befriended"
-    ]:
-        if why := trial.not_accepted(told):
-            trial.pg.invocation(told.id).kill()
-            raise Broken(f"Restate does not accept what {told.target} does: {why}")
+    deadline = time.monotonic() + PATIENCE
+    while missing := [(who, other) for who, other in ((one, two), (two, one)) if misses(who, other)]:
+        with trial.recording.lock:
+            requests = [trace for trace in trial.all("Person/*") if trial.token in trace.target]
+        for told in requests:
+            if why := trial.not_accepted(told):
+                raise Broken(f"Restate does not accept what {told.target} does: {why}")
+        if time.monotonic() > deadline or _all_has_arrived(requests):
+            break
+        _ = trial.pg.revisions  # asks Restate now, which says what it does not accept
+        time.sleep(0.05)
+    else:
+        return
     who, other = (name.split("-")[0] for name in missing[0])
     raise NotYet(
         f"{after}; now {other} is not among the friends of {who}",
         "each is a friend of the other",
         f"Who tells {who}?" if who != one.split("-")[0] else f"Does {who} write it down?",
     )
+
+
+def _all_has_arrived(requests: list[Trace]) -> bool:
+    """Whether each request has ended, those that they sent, too, and Restate has had time to take it in."""
+    sent = Counter(entry.target for trace in requests for entry in trace.entries if entry.type == "OneWayCall")
+    here = Counter(trace.target for trace in requests)
+    ended = all(trace.done for trace in requests) and all(here[target] >= count for target, count in sent.items())
+    tried_again = any(Trial.ended_again(trace) for trace in requests)
+    return ended and not tried_again and time.time() - max(trace.status_at for trace in requests) > TAKEN_IN
 
 
 befriend_each_other = Write(

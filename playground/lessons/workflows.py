@@ -5,7 +5,7 @@ from __future__ import annotations
 from playground.errors import InvocationFailed
 from playground.invocation import Invocation
 from playground.lessons.facts import Claim, Term
-from playground.lessons.outcome import NotYet
+from playground.lessons.outcome import Broken, NotYet
 from playground.lessons.question import Predict, Read
 from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
@@ -158,9 +158,11 @@ def _approval(trial: Trial) -> str:
     if waiting != "waiting":
         raise NotYet(f"status, before anybody has decided: {waiting!r}", "'waiting'", "Leave what sets it as it was.")
     first = _decide(trial, ada, "approved", "decide, for a run that waits,")
-    if not trial.pg._wait_until(lambda: run.trace.done, 5.0):
-        raise _not_told(run.trace, trial.all(f"Expense/{ada}/decide")[-1])
-    ended = (first, run.result(5), len(trial.effects("payment", of=run.trace)))
+    try:
+        returned = trial.result(run, patience=5.0, hopeless=lambda: _nobody_decides(trial, ada))
+    except NotYet:
+        raise _not_told(run.trace, trial.all(f"Expense/{ada}/decide")[-1]) from None
+    ended = (first, returned, len(trial.effects("payment", of=run.trace)))
     if ended != ("approved", "approved", 1):
         raise NotYet(
             f"decide('approved') returned {ended[0]!r}, run {ended[1]!r}; payments: {ended[2]}",
@@ -197,7 +199,7 @@ def _waits(trial: Trial, run: Invocation) -> None:
         failed = [attempt for attempt in trace.attempts if attempt.outcome == "failed"]
         return waits or trace.done or _peeks(trace) > 4 or len(failed) > 1
 
-    if not trial.pg._wait_until(shows, 8.0) or trace.attempts[-1].outcome == "failed":
+    if not trial.pg._wait_until(shows, 8.0) or (trace.attempts and trace.attempts[-1].outcome == "failed"):
         trial.result(run, patience=1.0)  # says what it raises
     if trace.done:
         raise NotYet(
@@ -221,7 +223,7 @@ def _decide(trial: Trial, key: str, decision: str, when: str) -> str:
     """Decide, and return what decide says."""
     sent = trial.send(f"Expense/{key}/decide", decision)
     try:
-        return str(trial.result(sent, patience=5.0))
+        return str(trial.result(sent, patience=5.0, hopeless=lambda: _nobody_decides(trial, key)))
     except InvocationFailed as error:
         raise NotYet(
             f"{when} ended with a terminal error: {error.message}",
@@ -230,14 +232,32 @@ def _decide(trial: Trial, key: str, decision: str, when: str) -> str:
             if "already completed" in error.message
             else "",
         ) from None
-    except NotYet as stuck:
+    except (NotYet, Broken) as stuck:
         entries = {entry.type for entry in sent.trace.entries}
         mistake = ""
         if "SetState" in entries:
             mistake = "decide writes state. Only run may: Restate does not accept it from any other handler."
         elif "GetPromise" in entries:
             mistake = "decide waits for the promise as well as run. One of the two has to complete it."
+        if isinstance(stuck, Broken) and not mistake:
+            raise
         raise NotYet(f"{when} does not end", "it tells run, and returns", mistake) from stuck
+
+
+def _nobody_decides(trial: Trial, key: str) -> bool:
+    """Whether all that is under way for a key waits for promises, and nothing has completed, or can complete, one."""
+    requests = trial.all(f"Expense/{key}/*")
+    if any(not trace.attempts or trace.attempts[-1].outcome == "running" for trace in requests):
+        return False
+    entries = [entry for trace in requests for entry in trace.entries]
+    waiting = [trial.waits(trace) for trace in requests if not trace.done]
+    awaited = [entry for waits in waiting for entry in waits]
+    completed = {entry.key for entry in entries if entry.type == "CompletePromise"}
+    return (
+        all(waiting)
+        and all(entry.type == "GetPromise" and entry.key not in completed for entry in awaited)
+        and not any(entry.type in ("Call", "OneWayCall") for entry in entries)
+    )
 
 
 def _not_told(run: Trace, decide: Trace) -> NotYet:

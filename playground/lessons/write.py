@@ -61,6 +61,10 @@ class Write(Exercise):
             raise CannotCheck(
                 "No playground is open.", "Run this notebook's first cell, then the cells below it."
             ) from None
+        if refused := trial.pg.refused.get(self.service):
+            return self._outcome(
+                "error", f"The latest cell with %%service {self.service} was not deployed.", str(refused)
+            )
         if same_source(trial.source(), self.starter):
             told = f"The cell with %%service {self.service} is as it was. Change it, run it, then check."
             return self._outcome("not attempted", self.question, told)

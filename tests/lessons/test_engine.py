@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable
@@ -55,7 +56,7 @@ def checked(exercise: Any, answer: Any) -> Outcome:
 class Raises(Exercise):
     """An exercise whose check raises something."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__("raises", "?", hints=["a", "b", "c"], because="")
         self.error = error
 
@@ -130,9 +131,19 @@ def test_whatever_a_check_comes_upon_is_an_outcome(error: Exception, kind: str, 
     assert read() == ({} if kind == "cannot check" else {"raises": kind})
 
 
-def test_a_bug_of_ours_is_not_shown_as_a_wrong_answer() -> None:
-    with pytest.raises(ZeroDivisionError):
-        Raises(ZeroDivisionError()).check()
+def test_a_bug_of_ours_is_not_shown_as_a_wrong_answer_and_does_not_reach_the_learner() -> None:
+    said = Raises(ZeroDivisionError("division by zero")).check()
+    assert said.kind == "cannot check"
+    assert re.match(
+        r"The check itself has failed: ZeroDivisionError: division by zero \(test_engine\.py:\d+\)\n", said.text
+    )
+    assert "still open" in said.text
+    assert read() == {}
+
+
+def test_an_interrupt_ends_a_check_in_one_line() -> None:
+    said = Raises(KeyboardInterrupt()).check()
+    assert (said.kind, said.text) == ("cannot check", "It was interrupted. Run the cell again.")
     assert read() == {}
 
 
@@ -205,6 +216,11 @@ def test_how_an_answer_is_written_does_not_matter(right: Any, given: Any) -> Non
         (2, None, "The answer is a whole number; None is NoneType."),
         ("once", 1, "The answer is a text in quotes; 1 is a whole number."),
         (["a"], "a", "The answer is a list; 'a' is a text in quotes."),
+        (2, [2], "The answer is a whole number; [2] is a list."),
+        (2, {"emails": 2}, "The answer is a whole number; {'emails': 2} is dict."),
+        ((1, 2), 1, "The answer is 2 values; 1 is a whole number."),
+        ((1, 2), [1], "The answer is 2 values; [1] is 1 value."),
+        ((1, 2), (1, 2, 3), "The answer is 2 values; (1, 2, 3) is 3 values."),
         (True, 1, "The answer is True or False; 1 is a whole number."),
     ],
 )
@@ -212,6 +228,31 @@ def test_an_answer_of_another_kind_is_an_error(right: Any, given: Any, says: str
     exercise = ask(answer=right, observe=lambda seen: right, mistakes={}, unit="")
     assert (exercise.answer(given).kind, exercise.answer(given).text) == ("error", says)
     assert (exercise.check().kind, exercise.check().text) == ("error", says)
+
+
+@pytest.mark.parametrize("kind", [Predict, Read])
+def test_more_or_fewer_values_than_one(kind: Any) -> None:
+    pair = ask(kind, answer=(1, 2), observe=lambda seen: (1, 2), mistakes={(2, 1): "Turned."}, unit="")
+    give = pair.predict if kind is Predict else pair.answer
+    for values in ((1, 2), ((1, 2),), ([1, 2],)):
+        assert give(*values).kind == "noted"
+        assert pair.check().kind == "correct", "two values are two values, in parentheses or not"
+    give(2, 1)
+    assert "Turned." in pair.check().text
+    assert give().kind == "not attempted", "nothing is what the dots are"
+    assert pair.check().kind == "not attempted"
+    assert give(1, 2, 3).text == "The answer is 2 values; (1, 2, 3) is 3 values."
+    assert give({"a": 1}, [2]).kind == "noted"
+    assert pair.check().kind == "not yet", "whatever a value is, it is compared"
+
+    one = ask(kind)
+    give = one.predict if kind is Predict else one.answer
+    assert give(1, 2).text == "The answer is a whole number; (1, 2) is 2 values."
+    named = give(emails=2)
+    assert (named.kind, named.text) == (
+        "error",
+        f"An answer has no name: lesson.mails.{one.verb}(2), without emails=.",
+    )
 
 
 def test_an_answer_that_is_no_option() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from playground import Playground
+from playground.errors import DeployError
 from playground.lessons.outcome import NotYet
 from playground.lessons.progress import read
 from playground.lessons.trial import Trial
@@ -90,6 +91,61 @@ def test_all_outcomes_of_a_written_exercise(pg: Playground) -> None:
         "  State outlives the request.",
     ]
     assert read() == {"count": "correct"}
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        pytest.param("", "counter.py defines", id="empty"),
+        pytest.param("import restate\n\ndef broken(:\n", "SyntaxError", id="no Python"),
+        pytest.param("import no_such_module\n", "no_such_module", id="does not load"),
+    ],
+)
+def test_a_cell_that_was_refused_is_not_judged_by_the_one_before(pg: Playground, source: str, why: str) -> None:
+    pg.deploy(name="counter", source=SOLUTION)
+    assert COUNT.check().kind == "correct"
+    with pytest.raises(DeployError) as refused:
+        pg.deploy(name="counter", source=source)
+    said = COUNT.check()
+    assert said.kind == "error", said
+    assert said.text == f"The latest cell with %%service counter was not deployed.\n{refused.value}"
+    assert why in said.text
+
+    pg.deploy(name="counter", source=SOLUTION)
+    assert COUNT.check().kind == "correct", "what runs is what stands in the cell again"
+    assert pg.refused == {}
+
+
+def test_a_first_cell_that_was_refused(pg: Playground) -> None:
+    with pytest.raises(DeployError):
+        pg.deploy(name="counter", source="restate")
+    assert COUNT.check().text.startswith("The latest cell with %%service counter was not deployed.")
+
+
+def test_a_playground_that_is_closed_while_a_check_runs(pg: Playground, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closing(trial: Trial) -> str:
+        trial.pg.close()
+        return probe(trial)
+
+    pg.deploy(name="counter", source=SOLUTION)
+    monkeypatch.setattr(COUNT, "_probe", closing)
+    said = COUNT.check()
+    assert (said.kind, said.text.splitlines()[0]) == ("cannot check", "This playground is closed.")
+
+
+def test_an_interrupted_check_leaves_nothing_behind(pg: Playground, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(trial: Trial) -> str:
+        trial.pg.ledger.misbehave("email", down=True)
+        trial.send(f"Counter/{trial.key()}/add", 1)
+        raise KeyboardInterrupt
+
+    pg.deploy(name="counter", source=SOLUTION.replace("return total", "await ctx.awakeable()[1]"))
+    monkeypatch.setattr(COUNT, "_probe", interrupted)
+    said = COUNT.check()
+    assert repr(said) == "? Cannot check: count\n  It was interrupted. Run the cell again."
+    assert pg._wait_until(lambda: all(invocation.trace.done for invocation in pg.invocations), 10)
+    faults = pg.recording.timeline.faults["email"]
+    assert not any(faults.values()), "the outside world behaves again"
 
 
 def test_a_playground_that_is_gone_is_no_wrong_answer(pg: Playground) -> None:
