@@ -12,6 +12,7 @@ import asyncio
 import os
 import secrets
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 from hypercorn.asyncio import serve
 
 from playground.ledger.app import Ledger
-from playground.ledger.store import Store
+from playground.ledger.store import Store, unusable
 from playground.pod.emit import claim, emit
 from playground.pod.serve import address, server_config
 
@@ -41,10 +42,14 @@ async def _serve(store: Store) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     config = server_config(address())
+    os.umask(0o077)  # the file is its owner's alone, whatever the directory is
     url = urlsplit(os.environ.pop("LEDGER_URL", ""))
     secret = url.path.strip("/") or secrets.token_urlsafe()
     ledger = Ledger(store, _tell, secret=secret, host=url.hostname or "")
-    ledger.tell_all()
+    try:
+        ledger.tell_all()
+    except sqlite3.Error as error:
+        print(unusable(error, store.path), file=sys.stderr)  # whoever asks is told; it is tried again then
     try:
         await serve(ledger, config, shutdown_trigger=stop.wait, mode="asgi")
     finally:

@@ -11,6 +11,7 @@ in. The paths below come after the secret.
 | request | answer |
 |---|---|
 | POST /{kind}, header idempotency-key | 200 {"id", "kind"}; 502 down; 503 refused; 504 answer lost; 409, 422 key |
+| anything, while its file cannot be used | 507 {"error", "fix"} |
 | GET /-/entries, GET /-/entries/last | {"entries": […]}, {"last": number of the latest} |
 | DELETE /-/entries | 204 |
 | POST /-/gate/{ask}, /-/plans, /-/plans/{run}/release, …/forget | the crash atlas |
@@ -22,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields
 from hmac import compare_digest
@@ -29,7 +31,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from playground.ledger.plans import Plans
-from playground.ledger.store import Conflict, Faults, Request, Store
+from playground.ledger.store import Conflict, Faults, Request, Store, unusable
 from playground.pod.emit import MAX_VALUE
 
 KIND = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -56,6 +58,7 @@ class Ledger:
         self._store, self._tell = store, tell
         self._secret, self._hosts = secret.encode(), {host, *LOOPBACK}
         self._plans = Plans(tell)
+        self._told = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI scope."""
@@ -75,7 +78,12 @@ class Ledger:
                 asked = await _body(receive)
             except _Gone:
                 return  # half a request is none
-            status, body = await self._answer(scope["method"], slash + path, headers, asked)
+            try:
+                self.tell_all()
+                status, body = await self._answer(scope["method"], slash + path, headers, asked)
+            except sqlite3.Error as error:
+                trouble = unusable(error, self._store.path)
+                status, body = 507, {"error": str(trouble), "fix": trouble.fix}
         else:
             status, body = NOT_LET_IN
         content = b"" if body is None else json.dumps(body).encode()
@@ -189,7 +197,13 @@ class Ledger:
         return taken
 
     def tell_all(self) -> None:
-        """Tell what there is already: after a start on a file that has been in use."""
+        """Tell what there is already, once: after a start on a file that has been in use.
+
+        Raises:
+            sqlite3.Error: the file cannot be used now.
+        """
+        if self._told:
+            return
         entries = self._store.entries()
         forgotten = entries[0]["number"] - 1 if entries else self._store.last()
         if forgotten:
@@ -198,6 +212,7 @@ class Ledger:
             self._enter(entry, again=True)
         for kind in self._store.kinds():
             self._tell_faults(kind)
+        self._told = True
 
     def _tell_faults(self, kind: str) -> None:
         self._tell({"kind": "ledger.faults", "effect": kind, "faults": asdict(self._store.faults(kind))})

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from playground.session import Playground
 
 
+UNUSABLE = 507
+"""What the ledger answers while its file cannot be used."""
+
+
 class Entries(list[Effect]):
     """What reached the outside world, in order."""
 
@@ -174,6 +178,11 @@ class LedgerClient:
                 answer = self._client.request(method, f"{self.url}/-/{path}", json=body)
             except httpx.HTTPError as error:
                 raise PlaygroundError("The ledger does not answer.", f"{error!r}", "Try again in a moment.") from error
+        if answer.status_code == UNUSABLE:
+            told = answer.json()
+            raise PlaygroundError(
+                "The ledger's file cannot be used, so nothing can happen.", told["error"], told["fix"]
+            )
         if not answer.is_success:
             raise PlaygroundError(
                 f"The ledger refused {path}.",

@@ -55,17 +55,60 @@ class Conflict(Exception):
         self.status = status
 
 
+class Unusable(Exception):
+    """The file cannot be read or written now.
+
+    Attributes:
+        fix: what would help.
+    """
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.fix = fix
+
+
+def unusable(error: sqlite3.Error, path: Path) -> Unusable:
+    """What an error of SQLite means for whoever owns the file."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    match primary:
+        case sqlite3.SQLITE_FULL:
+            return Unusable(f"The disk that holds {path} is full.", "Free some space, then try again.")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return Unusable(f"Another program has {path} open and locked.", "Close it, then try again.")
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return Unusable(f"{path} is damaged.", f"Begin anew without it: mv '{path}' '{path}.damaged'")
+    return Unusable(f"{path} cannot be used: {error}.", "See that it, and its folder, can be written.")
+
+
 class Store:
-    """The ledger's file.
+    """The ledger's file. It is opened when it is first needed, and again if that failed.
+
+    All methods raise `sqlite3.Error` if the file cannot be used; `unusable` explains it.
 
     Args:
         path: the SQLite file; made if it is not there.
     """
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.executescript(
+        self.path = path
+        self._opened: sqlite3.Connection | None = None
+        self._working: set[tuple[str, str]] = set()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._opened is None:
+            opened = sqlite3.connect(self.path, isolation_level=None)
+            try:
+                self._prepare(opened)
+            except BaseException:
+                opened.close()
+                raise
+            self._opened = opened
+        return self._opened
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.row_factory = sqlite3.Row
+        db.executescript(
             """
             PRAGMA journal_mode = WAL;
             CREATE TABLE IF NOT EXISTS entries (
@@ -75,11 +118,12 @@ class Store:
             CREATE TABLE IF NOT EXISTS answers (kind TEXT, key TEXT, body TEXT, answer TEXT, PRIMARY KEY (kind, key));
             """
         )
-        self._working: set[tuple[str, str]] = set()
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def enter(self, request: Request, what: What) -> dict[str, Any]:
         """Write down what became of a request; returns the entry."""
@@ -129,10 +173,11 @@ class Store:
                     "INSERT INTO answers VALUES (?, ?, ?, ?)",
                     (request.kind, request.key, request.body, json.dumps(answer)),
                 )
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite may have rolled it back itself: a full disk
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
         return entry, answer
 
     def entries(self) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -27,6 +29,8 @@ class World:
         self.told: list[dict[str, Any]] = []
         self.store = Store(path)
         self.app = Ledger(self.store, self.told.append, secret="s3cret", host="ledger")
+        with contextlib.suppress(sqlite3.Error):
+            self.app.tell_all()  # as at its start
 
     def ask(self, method: str, path: str, *, base: str = BASE, **options: Any) -> httpx.Response:
         async def asked() -> httpx.Response:
@@ -415,6 +419,67 @@ def test_a_kind_that_behaves_again_is_told_at_the_next_start_too(world: World) -
     world.ask("PUT", "/-/faults/email", json={"fail": 2})
     world.store.set_faults("email", Faults())  # it dies before it tells
     world.told.clear()
-    world.app.tell_all()
+    Ledger(world.store, world.told.append, secret="", host="").tell_all()
     assert world.told == [{"kind": "ledger.faults", "effect": "email", "faults": asdict(Faults())}]
     assert world.store.all_faults() == {}
+
+
+def full(path: Path, world: World) -> None:
+    pages = world.store._db.execute("PRAGMA page_count").fetchone()[0]
+    world.store._db.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def locked(path: Path, world: World) -> None:
+    world.store._db.execute("PRAGMA busy_timeout = 100")
+    world.holder = sqlite3.connect(path, isolation_level=None)  # type: ignore[attr-defined]
+    world.holder.execute("BEGIN IMMEDIATE")  # type: ignore[attr-defined]
+
+
+def damaged(path: Path, world: World) -> None:
+    world.store.close()
+    for file in path.parent.glob("ledger.sqlite*"):
+        file.unlink()
+    path.write_bytes(b"not a database, and long enough to be seen as none" * 20)
+
+
+def in_the_way(path: Path, world: World) -> None:
+    world.store.close()
+    for file in path.parent.glob("ledger.sqlite*"):
+        file.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("harm", "words", "fix"),
+    [
+        (full, "is full", "Free some space"),
+        (locked, "Another program", "Close it"),
+        (damaged, "is damaged", "mv '"),
+        (in_the_way, "cannot be used", "can be written"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_said_to_be_that(
+    tmp_path: Path, world: World, harm: Any, words: str, fix: str
+) -> None:
+    world.post("email", {"to": "ada"}, "k0")
+    world.told.clear()
+    harm(tmp_path / "ledger.sqlite", world)
+    for number in range(20):  # of a full file some pages may have room
+        answer = world.post("email", {"to": "ada" * 1000}, f"k{number + 1}")
+        if answer.status_code != 200:
+            break
+    assert answer.status_code == 507
+    assert words in answer.json()["error"]
+    assert fix in answer.json()["fix"]
+    assert len(world.told) == number, "what is not written is not told"
+
+
+def test_a_file_that_can_be_used_again_is(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.mkdir()
+    world = World(path)
+    assert world.post("email", {}).status_code == 507
+    path.rmdir()
+    assert world.post("email", {}).status_code == 200
+    assert world.kinds() == ["effect.happened"]
+    world.store.close()
