@@ -3,7 +3,8 @@
 A deployment that fails, or is interrupted, leaves everything as it was; an interrupt that comes when Restate has been
 told of it already is too late, and the deployment is made. New requests go to the newest revision; an
 invocation that has begun stays pinned to the revision it began on
-(https://docs.restate.dev/services/versioning).
+(https://docs.restate.dev/services/versioning). On a data directory that a playground has left, its revisions
+are revived.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from playground.restate.admin import Admin
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 """Kubernetes' rule for names, short enough to leave room for a revision's suffix."""
+DEPLOYMENT = "deployment"
+"""The file beside a revision's source that says which Restate deployment it is."""
 
 
 class Deployer:
@@ -68,7 +72,7 @@ class Deployer:
                 "Names follow Kubernetes' rule: lower-case letters, digits and hyphens, a letter first, 40 at most.",
                 f"For example: {re.sub('[^a-z0-9]+', '-', name.lower()).strip('-0123456789')[:40] or 'signup'}",
             )
-        digest = hashlib.sha256(source.encode()).hexdigest()
+        digest = _digest(source)
         if self._digests.get(name) == digest:
             known = self.services[name]
             return Service(name, known.revision, known.services, is_new=False)
@@ -97,6 +101,13 @@ class Deployer:
             except BaseException:
                 await self._backend.discard_revision(revision)
                 raise
+        self._deployed(name, started, deployment, source)
+        self._digests[name] = digest
+        return self.services[name]
+
+    def _deployed(self, name: str, started: Started, deployment: Mapping[str, Any], source: str) -> None:
+        revision = started.revision
+        (self._directory / revision / DEPLOYMENT).write_text(deployment["id"], "utf-8")
         services = _with_schemas(started.services, deployment["services"])
         self._recording.append(
             Event.now(
@@ -108,9 +119,37 @@ class Deployer:
                 source=source,
             )
         )
-        self._digests[name] = digest
         self.services[name] = Service(name, revision, services, is_new=True)
-        return self.services[name]
+
+    async def revive(self) -> None:
+        """Go on with what was deployed on this data directory before: the latest revisions, and those still in use.
+
+        A playground that has ended has left its invocations with Restate, each pinned to a deployment, and the
+        sources on disk. The addresses are gone. So each revision gets a new one, and its deployment is moved there.
+        """
+        folders = sorted(self._directory.glob("*-[0-9][0-9][0-9][0-9][0-9]"))
+        if not folders:
+            return
+        known = await self._admin.deployments()
+        in_use = {row.get("pinned_deployment_id") for row in await self._admin.unfinished()}
+        ids = {folder: _text(folder / DEPLOYMENT) for folder in folders}
+        names = {folder: folder.name[: -len("-00001")] for folder in folders}
+        latest = {names[folder]: folder for folder in folders if ids[folder] in known}
+        for folder, name in names.items():
+            self._counts[name] = int(folder.name[-5:])
+            if ids[folder] in known and (ids[folder] in in_use or latest[name] is folder):
+                await self._revive(folder, name, ids[folder])
+
+    async def _revive(self, folder: Path, name: str, deployment: str) -> None:
+        path = folder / f"{name}.py"
+        try:
+            started = await self._backend.start_revision(name, folder.name, path)
+        except DeployError:
+            return  # the machine is another one by now; deployed again, it says what is missing
+        source = _text(path)
+        moved = await self._admin.move(deployment, started.address, headers=started.headers)
+        self._deployed(name, started, moved, source)
+        self._digests[name] = _digest(source)
 
     def _check_names(self, name: str, started: Started) -> None:
         taken = {offered["name"]: s.name for s in self.services.values() if s.name != name for offered in s.services}
@@ -155,6 +194,17 @@ class Deployer:
                 error.why,
                 "If the change is meant to break callers: pg.deploy(..., breaking=True), or %%service --breaking",
             ) from error
+
+
+def _digest(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _with_schemas(started: list[dict[str, Any]], registered: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ class Engine:
 
     def __init__(self, name: str = "playground-engine") -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_tell)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -97,3 +98,10 @@ class Engine:
 async def _bounded(work: Coroutine[Any, Any, T], seconds: float | None) -> T:
     async with asyncio.timeout(seconds):
         return await work
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # A wait for a Unix socket, cancelled by an interrupt in the moment the socket was ready: anyio sets its future
+    # nevertheless. It means nothing, and would be shown as a traceback under somebody's cell.
+    if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        loop.default_exception_handler(context)

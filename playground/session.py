@@ -149,16 +149,26 @@ class Playground:
             self.recording.conceal(secret)
         self._ingress = Ingress(self._backend.ingress, self._backend.ready)
         self._admin = Admin(self._backend.admin, self._backend.ready)
-        try:
-            await self._admin.check_features(self.settings.features)
-        except BaseException:
-            await self._admin.close()
-            await self._backend.close()
-            raise
         self._http = self._backend.ingress.blocking_client(HTTP_TIMEOUT)
         self._recorder = Recorder(self.recording, self._admin, lag=self._backend.lag)
         self.ledger = LedgerClient(self)
         self._deployer = Deployer(self._directory, self._backend, self._admin, self.recording)
+        try:
+            await self._admin.check_features(self.settings.features)
+            await self._deployer.revive()
+        except BaseException:
+            await self._stop()
+            raise
+
+    async def _stop(self) -> None:
+        self._recorder.close()
+        self.ledger.close()
+        self._http.close()
+        for door in self._doors.values():
+            await door.close()
+        await self._ingress.close()
+        await self._admin.close()
+        await self._backend.close()
 
     def close(self) -> None:
         """End the server, the pods and everything else this playground started. Safe to call twice."""
@@ -169,18 +179,8 @@ class Playground:
             return  # a forked copy of the kernel is leaving; the playground is not its own
         atexit.unregister(self.close)
 
-        async def stop() -> None:
-            self._recorder.close()
-            self.ledger.close()
-            self._http.close()
-            for door in self._doors.values():
-                await door.close()
-            await self._ingress.close()
-            await self._admin.close()
-            await self._backend.close()
-
         try:
-            self._engine.run(stop(), CLOSE_TIMEOUT)
+            self._engine.run(self._stop(), CLOSE_TIMEOUT)
         except TimeoutError:
             raise WaitTimeout(
                 f"The playground is not closed after {CLOSE_TIMEOUT:g} s.",

@@ -83,6 +83,27 @@ class Admin:
             )
         return dict(answer.json())
 
+    async def deployments(self) -> set[str]:
+        """The ids of all deployments that are registered."""
+        answer = await self._request("GET", "/deployments")
+        return {str(row["id"]) for row in answer.json()["deployments"]} if answer.is_success else set()
+
+    async def move(self, deployment: str, address: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Say that a deployment is at another address now; what is pinned to it goes on there.
+
+        Args:
+            headers: sent along with every request to the deployment, instead of those it had.
+
+        Raises:
+            RequestError: there is no such deployment.
+        """
+        path = f"/deployments/{quote(deployment, safe='')}"
+        moved = {"uri": address, "additional_headers": dict(headers or {})}
+        answer = await self._request("PATCH", path, json=moved)
+        if not answer.is_success:
+            raise refusal(f"Restate did not move the deployment {deployment}.", answer, "Deploy its source again.")
+        return dict(answer.json())
+
     async def query(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a SQL query.
 

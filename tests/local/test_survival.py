@@ -203,6 +203,29 @@ def test_a_playground_can_be_opened_again_on_the_same_data(tmp_path: Path) -> No
         assert pg.call("User/ada/get") == {"username": "ada"}
 
 
+def test_what_was_under_way_goes_on_in_the_next_playground_on_the_same_data(tmp_path: Path) -> None:
+    changed = SIGNUP + "# another revision\n"
+    with Playground.open(data_dir=tmp_path / "data") as pg:
+        pg.deploy(name="signup", source=SIGNUP)
+        old = pg.send("Signup/signup", {"username": "ada"}).wait_for(status="suspended")
+        pg.deploy(name="signup", source=changed)
+        pg.deploy(name="signup", source=changed + "# and one more\n")
+        new = pg.send("Signup/signup", {"username": "ben", "takes": 30}).wait_for(entry="send email")
+        awakeable = old.awakeables[0]
+        keeper = psutil.Process(pg._backend._processes.pid)  # type: ignore[attr-defined]
+        keeper.kill()
+    with Playground.open(data_dir=tmp_path / "data") as pg:
+        assert [each.name for each in pg.revisions] == ["signup-00001", "signup-00003"], "the second serves nobody"
+        assert not pg.deploy(name="signup", source=changed + "# and one more\n").is_new
+        assert pg.call("User/ada/get") == {"username": "ada"}
+        pg.resolve(awakeable)
+        eventually(lambda: pg.state("User", "ada")["activated"])
+        assert {a.revision for t in pg.recording.invocations if t.id == old.id for a in t.attempts} == {"signup-00001"}
+        eventually(lambda: (trace := pg.recording.timeline.invocations.get(new.id)) and trace.attempts)
+        assert pg.invocation(new.id).attempts[0].revision == "signup-00003"
+        assert pg.deploy(name="signup", source=SIGNUP).revision == "signup-00004"
+
+
 def test_pods_started_afresh_work_like_forked_ones() -> None:
     with Playground.open(pods="spawn") as pg:
         pg.deploy(name="signup", source=SIGNUP)
