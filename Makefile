@@ -15,7 +15,7 @@ $(STAMP): anew
 endif
 
 .NOTPARALLEL:
-.PHONY: lab test check lint types js python lessons browser nbval notebooks bench cluster server lock clean help anew
+.PHONY: lab test check lint types js python python-next lessons browser nbval notebooks bench cluster server lock clean help anew
 
 help: ## say what can be made
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ help: ## say what can be made
 lab: $(STAMP) ## open JupyterLab on the first notebook (ARGS="--no-browser" goes to JupyterLab)
 	@$(PY) -m playground lab -- $(ARGS)
 
-test: check js server python lessons browser nbval ## run everything: lint, types, JavaScript, Python, the notebooks
+test: check js server python python-next lessons browser nbval ## run everything: lint, types, JavaScript, Python, the notebooks
 
 check: lint types ## run ruff and mypy
 
@@ -46,6 +46,10 @@ server: $(STAMP)
 python: $(STAMP)
 	$(PY) -m pytest --numprocesses=2 --dist=loadfile tests/unit $(ARGS)
 	$(PY) -m pytest -m "not browser and not cluster and not lessons" --ignore=tests/unit $(ARGS)
+
+# What this release of the Restate server can switch on, the next one has on by default: the same has to hold with it.
+python-next: $(STAMP)
+	PLAYGROUND_RESTATE_FEATURES=vqueues,protocol-v7 $(PY) -m pytest --numprocesses=2 --dist=loadfile tests/local $(ARGS)
 
 # Each notebook with all answers to its exercises, wrong ones first. They mostly wait: four at a time.
 lessons: $(STAMP)

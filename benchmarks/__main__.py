@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME …]`: print the README's figures as Markdown, with the machine they are of."""
+"""`python -m benchmarks [NAME …]`: print the README's figures as Markdown, with the machine they are of.
+
+`python -m benchmarks soak` takes arguments of its own, and is not among those that run by default.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,18 @@ import importlib
 import sys
 import time
 
+from benchmarks import soak
 from benchmarks.measure import machine
 
 BENCHMARKS = {"playground": "benchmarks.playground_figures", "atlas": "benchmarks.atlas", "lens": "benchmarks.lens"}
 
 
 def main() -> None:
-    """Run the benchmarks that are named, or all."""
+    """Run the benchmarks that are named, or all but the soak."""
+    if sys.argv[1:2] == ["soak"]:
+        print(f"Measured on {time.strftime('%Y-%m-%d')}: {machine()}")
+        soak.main(sys.argv[2:])
+        return
     names = sys.argv[1:] or list(BENCHMARKS)
     print(f"Measured on {time.strftime('%Y-%m-%d')}: {machine()}")
     for name in names:
