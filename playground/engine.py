@@ -25,6 +25,7 @@ class Engine:
     def __init__(self, name: str = "playground-engine") -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_tell)
+        self._started: dict[concurrent.futures.Future[Any], Coroutine[Any, Any, Any]] = {}
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -45,7 +46,14 @@ class Engine:
             PlaygroundClosed: the engine is closed.
         """
         self._check_running(work)
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # closed in this very moment
+            work.close()
+            raise _closed() from None
+        self._started[future] = work
+        future.add_done_callback(lambda done: self._started.pop(done, None))
+        return future
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine on the loop and wait for its result, from any other thread.
@@ -67,6 +75,9 @@ class Engine:
         future = self.start(_bounded(work, timeout))
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            work.close()
+            raise _closed() from None  # by another thread, while this one was waiting
         except BaseException:
             future.cancel()
             raise
@@ -76,23 +87,30 @@ class Engine:
         if not self._loop.is_closed() and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+            for future, work in tuple(self._started.items()):
+                work.close()  # it came too late for the loop
+                future.cancel()  # and somebody may be waiting for it
 
     def _check_running(self, work: Coroutine[Any, Any, Any]) -> None:
         if not self.running:
             work.close()
-            raise PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
+            raise _closed()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
-            tasks = asyncio.all_tasks(self._loop)
-            for task in tasks:
-                task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            while tasks := asyncio.all_tasks(self._loop):
+                for task in tasks:
+                    task.cancel()
+                self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
+
+
+def _closed() -> PlaygroundClosed:
+    return PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
 
 
 async def _bounded(work: Coroutine[Any, Any, T], seconds: float | None) -> T:
