@@ -15,7 +15,7 @@ and an answer must never be taken for another's. File descriptors ride along (SC
 
     {"id", "do": "exec", "argv", "env", "log"}                              run a program  -> {"id", "pid"}
     {"id", "do": "warm"}                                                    import the SDK -> {"id"}
-    {"id", "do": "serve", "fds": 3, "module", "argv", "env", "fork"}        run a module   -> {"id", "pid"}
+    {"id", "do": "serve", "fds": 3, "module", "argv", "path", "env", "fork"}  run a module   -> {"id", "pid"}
     {"id", "do": "signal", "pid", "signal"}                                 to its group   -> {"id"}
 
 What went wrong is answered with {"id", "error"}. `serve` runs a module (a pod, the ledger) with three descriptors:
@@ -48,6 +48,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from playground.local import boot
 from playground.pod.emit import EVENTS
 
 PR_SET_PDEATHSIG = 1
@@ -183,12 +184,12 @@ class Keeper:
     def _serve(self, command: dict[str, Any], listening: int, words: int, events: int) -> int:
         env = {**command["env"], "POD_FD": str(listening), EVENTS: f"fd:{events}"}
         if command["fork"]:
-            return self._fork(lambda: _run(command["module"], command["argv"], env, words))
+            return self._fork(lambda: _run(command["module"], command["argv"], command["path"], env, words))
 
         def spawn() -> int:
             for fd in (listening, events):
                 os.set_inheritable(fd, True)
-            argv = [sys.executable, "-m", command["module"], *command["argv"]]
+            argv = boot.interpreter(command["module"], *command["argv"], path=command["path"])
             return _become(argv, {**os.environ, **env}, words)
 
         return self._fork(spawn)
@@ -244,12 +245,13 @@ def warm() -> None:
     gc.freeze()  # collections in a fork must not touch, and so copy, the pages shared with it
 
 
-def _run(module: str, argv: list[str], env: dict[str, str], words: int) -> int:
+def _run(module: str, argv: list[str], path: list[str], env: dict[str, str], words: int) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(words, 1)
     os.dup2(words, 2)
     os.close(words)
     os.environ.update(env)
+    sys.path += [each for each in path if each not in sys.path]  # last: no module of ours may be taken for another
     if threading.active_count() > 1:
         print("the keeper has threads; its forks may hang", file=sys.stderr)
     main = importlib.import_module(f"{module}.__main__").main

@@ -100,7 +100,7 @@ def _role(process: psutil.Process) -> str | None:
         # A server somebody runs for purposes of their own is none of our business.
         environment = process.environ()
         return _SERVER if any(PREFIX in environment.get(name, "") for name in ("RESTATE_BASE_DIR", "TMPDIR")) else None
-    arguments = process.cmdline()[1:4]
+    arguments = process.cmdline()[1:5]
     return next((module for module in (_KEEPER, _POD) if module in arguments), None)
 
 

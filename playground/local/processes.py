@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import weakref
 from collections import deque
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.errors import PlaygroundClosed, StartError
+from playground.local import boot
 from playground.local.output import Output, no_files
 
 PID_FILE = "keeper.pid"
@@ -87,15 +87,15 @@ class Processes:
             opened.callback(os.close, lock)
             ours, theirs = socket.socketpair()
             opened.enter_context(theirs)
-            command = [sys.executable, "-m", "playground.local.keeper", str(theirs.fileno()), str(lock)]
-            command += [str(path) for path in (self._directory if self._remove else None, also_remove) if path]
+            scratch = [str(path) for path in (self._directory if self._remove else None, also_remove) if path]
+            command = boot.interpreter("playground.local.keeper", str(theirs.fileno()), str(lock), *scratch)
             with (self._directory / "keeper.log").open("ab") as log:
                 # A session of its own: the stop button signals the kernel's process group.
                 self._keeper = subprocess.Popen(  # noqa: ASYNC220
                     command,
                     pass_fds=[theirs.fileno(), lock],
                     start_new_session=True,
-                    env={**os.environ, **self._variables},
+                    env={**boot.environment(), **self._variables},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -151,7 +151,8 @@ class Processes:
         on_exit: Callable[[int], None],
     ) -> int:
         """Start a module (a pod, the ledger) on an inherited listening socket; returns its pid."""
-        command = {"do": "serve", "module": module, "argv": [str(argument)], "env": env, "fork": fork}
+        path = boot.learners_path()
+        command = {"do": "serve", "module": module, "argv": [str(argument)], "path": path, "env": env, "fork": fork}
         return await self._started(command, [listening, output.words, output.events], on_exit)
 
     async def signal(self, pid: int, number: int) -> None:

@@ -67,11 +67,13 @@ def _is_service(value: Any) -> bool:
 
 
 def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # No import statement can mean this name: a service may be called like any module, `json` or `restate` as well.
+    name = f"service:{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise Refused("raised", f"{path.name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # pydantic and dataclasses look their module up by name
+    sys.modules[name] = module  # pydantic, dataclasses and pickle look their module up by name
     sys.dont_write_bytecode = True
     try:
         spec.loader.exec_module(module)
