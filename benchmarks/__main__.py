@@ -12,7 +12,12 @@ import time
 from benchmarks import soak
 from benchmarks.measure import machine
 
-BENCHMARKS = {"playground": "benchmarks.playground_figures", "atlas": "benchmarks.atlas", "lens": "benchmarks.lens"}
+BENCHMARKS = {
+    "playground": "benchmarks.playground_figures",
+    "atlas": "benchmarks.atlas",
+    "lens": "benchmarks.lens",
+    "memory": "benchmarks.memory",
+}
 
 
 def main() -> None:

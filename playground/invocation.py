@@ -103,9 +103,9 @@ class Invocation:
             if aborted := self.trace.aborted:
                 raise InvocationFailed(
                     f"{self.target} was {aborted}.",
-                    "It ended at once, and its handler could not compensate."
+                    "Somebody ended it at once: its handler could not compensate."
                     if aborted == "killed"
-                    else "Its handler did not catch that, so it ended there.",
+                    else "Somebody asked it to stop, and its handler ended with that.",
                     "pg.send(…) sends the request anew; inv.restart_as_new() runs this one once more.",
                     code=code,
                     message=message,

@@ -113,7 +113,10 @@ def _not_asked_for(timeline: Timeline, attempt: Attempt, event: kinds.AttemptFai
     if event.entry is None:
         return
     for row, mark in list(attempt.marks.items()):
-        if row[0] == "entry" and isinstance(row[1], int) and row[1] >= event.entry:
+        if row[0] == "signal":
+            mark.how = "delivered" if mark.how == "replayed" else mark.how
+            timeline.touch("entry", attempt.trace.id, row)
+        elif isinstance(row[1], int) and row[1] >= event.entry:
             if row[1] == event.entry:
                 mark.how, mark.at, mark.until = "failed", event.at, None
             else:

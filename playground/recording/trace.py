@@ -10,6 +10,8 @@ of an entry in an attempt is a *mark*:
 * cut off: a `ctx.run` whose function was running when the attempt ended: whether its effect
   reached the outside world, only the outside world knows;
 * failed: a `ctx.run` whose function raised, to be tried again;
+* delivered: a signal that came with the journal to an attempt that did not fit it: nobody can tell whether the
+  handler had asked for it;
 * awaited: an awakeable the attempt was suspended on. It becomes an entry when it is completed.
 """
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-How = Literal["executed", "replayed", "cut off", "failed", "awaited"]
+How = Literal["executed", "replayed", "cut off", "failed", "delivered", "awaited"]
 Outcome = Literal["running", "completed", "suspended", "failed", "killed", "crashed", "stopped", "disconnected"]
 RowKey = tuple[Literal["entry", "signal"], int | str]
 

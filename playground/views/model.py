@@ -188,7 +188,7 @@ def _entry(timeline: Timeline, trace: Trace, entry: Entry) -> Item:
     item["marks"] = {
         str(attempt.number): _mark(timeline, mark)
         for attempt in trace.attempts
-        if (mark := attempt.marks.get(entry.row)) is not None
+        if (mark := attempt.marks.get(entry.row)) is not None and mark.how != "delivered"
     }
     return item
 

@@ -126,3 +126,38 @@ def test_a_cancelled_invocation_that_does_not_catch_it(acts: Playground) -> None
 def test_a_handler_that_raises_what_looks_like_a_kill_has_raised_it(acts: Playground) -> None:
     with pytest.raises(InvocationFailed, match="terminal error: killed"):
         acts.call("Acts/raises")
+
+
+CHANGES_ITS_MIND = """
+import restate
+
+fickle = restate.Service("Fickle")
+tries = 0
+
+
+@fickle.handler()
+async def run(ctx: restate.Context) -> str:
+    global tries
+    tries += 1
+    await ctx.run_typed("same", lambda: "a")
+    await ctx.run_typed("right" if tries != 2 else "wrong", lambda: "b")
+    await ctx.run_typed("third", lambda: "c")
+    _, promise = ctx.awakeable()
+    await promise
+    return "done"
+"""
+
+
+def test_a_handler_that_does_not_fit_its_journal_once_is_told_for_ever(pg: Playground) -> None:
+    pg.deploy(name="fickle", source=CHANGES_ITS_MIND)
+    invocation = pg.send("Fickle/run").wait_for(status="suspended")
+    pod = invocation.attempts[-1].pod
+    pg.resolve(invocation.awakeables[0])
+    assert invocation.result() == "done"
+    first, second, third = invocation.attempts
+    assert {attempt.pod for attempt in (first, second, third)} == {pod}, "the handler counts in one pod"
+    assert (second.mismatch, third.mismatch) == (True, False)
+    assert [str(entry) for entry in second.replayed] == ["Input", "Run same"]
+    assert "delivered" in next(line for line in repr(invocation).splitlines() if "Awakeable" in line)
+    assert [str(entry) for entry in third.replayed if entry.type == "Run"] == ["Run same", "Run right", "Run third"]
+    assert "1 journal mismatch" in repr(invocation).splitlines()[0]
