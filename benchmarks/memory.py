@@ -27,9 +27,10 @@ import restate
 orders = restate.Service("Orders")
 LEDGER = os.environ["LEDGER_URL"]
 
+client = httpx.AsyncClient(timeout=60)
+
 async def pay(number: int) -> str:
-    async with httpx.AsyncClient() as client:
-        return (await client.post(f"{LEDGER}/payment", json={"order": number})).json()["id"]
+    return (await client.post(f"{LEDGER}/payment", json={"order": number})).json()["id"]
 
 async def pack(number: int) -> str:
     return f"parcel {number}"
@@ -48,9 +49,8 @@ def run() -> str:
         pg.deploy(name="orders", source=SOURCE)
         pg.call("Orders/place", 0)
         before = _memory()
-        with ThreadPoolExecutor(16) as pool:
-            for invocation in list(pool.map(lambda n: pg.send("Orders/place", n), range(INVOCATIONS))):
-                invocation.result(120)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: pg.call("Orders/place", number, timeout=120), range(INVOCATIONS)))
         rows.append(_row(f"{INVOCATIONS:,} invocations, real ones", pg.recording, before))
         events = [
             event.to_json() for event in pg.recording.events if event.kind.split(".")[0] not in ("server", "revision")

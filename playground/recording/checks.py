@@ -125,13 +125,14 @@ def values(value: Any) -> dict[str, str]:
 
 
 def services(value: Any) -> list[dict[str, Any]]:
-    """Restate services: name, type, and handlers with a name each."""
+    """Restate services: a name, a type, and handlers with a name each."""
     return list(_many(_service, value))
 
 
 def _service(value: Any) -> dict[str, Any]:
     told = _table(value)
     handlers = [_texts_of(_table(each), "name", "kind", "input") for each in _many(_table, told.get("handlers", ()))]
+    text(told.get("type"))
     return {**_texts_of(told, "name", "type"), "handlers": handlers}
 
 

@@ -30,9 +30,8 @@ RIGHT: dict[str, st.SearchStrategy[Any]] = {
     "values": st.dictionaries(TEXTS, TEXTS, max_size=2),
     "services": st.lists(
         st.fixed_dictionaries(
-            {"name": TEXTS},
+            {"name": TEXTS, "type": st.sampled_from(["SERVICE", "VIRTUAL_OBJECT", "NEW"])},
             optional={
-                "type": st.sampled_from(["SERVICE", "VIRTUAL_OBJECT", "NEW"]),
                 "handlers": st.lists(
                     st.fixed_dictionaries({"name": TEXTS}, optional={"kind": TEXTS, "input": TEXTS}), max_size=2
                 ),
