@@ -1,7 +1,7 @@
 """Run a notebook as learners would who try every wrong answer they know, and then the right ones.
 
 A committed notebook is unanswered. Here every answer's cell is given the solution, and before each check stand all
-other answers, each followed by a check of its own. It runs in a real kernel, from top to bottom, once; so
+other answers, each followed by a check of its own. It runs in a real kernel, from the top to the last check, once; so
 an answer is checked at the very place, and in the very state, in which a learner would be.
 """
 
@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from playground import lessons
 from playground.lessons import course
@@ -29,10 +31,18 @@ class Drive:
     """What the checks said.
 
     Attributes:
-        said: (exercise, an answer's name) -> the text of the outcome.
+        outcomes: (exercise, an answer's name) -> the text of the outcome.
+        broken: what ended the run before its time; empty if nothing did.
     """
 
-    said: dict[tuple[str, str], str] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str], str] = field(default_factory=dict)
+    broken: str = ""
+
+    def said(self, exercise: str, answer: str) -> str:
+        """What the check said to an answer; a test whose answer was not come to fails."""
+        if (exercise, answer) not in self.outcomes:
+            pytest.fail(f"the run did not come to this answer: {self.broken or 'no check of it is in the notebook'}")
+        return self.outcomes[exercise, answer]
 
 
 def read(path: Path) -> Any:
@@ -50,11 +60,14 @@ def drive(path: Path, lesson: str) -> Drive:
     client = NotebookClient(
         notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
     )
-    client.execute()
     found = Drive()
+    try:
+        client.execute()
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        found.broken = str(error)
     for cell in notebook.cells:
-        if who := cell.metadata.get("answer"):
-            found.said[tuple(who)] = text(cell)
+        if (who := cell.metadata.get("answer")) and cell.outputs:
+            found.outcomes[tuple(who)] = text(cell)
     return found
 
 
@@ -62,9 +75,9 @@ def answered(notebook: Any, lesson: str) -> Any:
     """The notebook with the solutions in, and for each check all answers, each with a check of its own."""
     exercises = lessons.exercises(lesson)
     cells = []
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
+    codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    last = max(at for at, cell in enumerate(codes) if checked(cell.source))
+    for cell in codes[: last + 1]:
         if (name := checked(cell.source)) is None:
             cells.append(_code(_with_solutions(cell.source, exercises)))
             continue

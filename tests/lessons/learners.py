@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 NUMBERS = [2, 2]
@@ -23,6 +24,10 @@ def test_two_and_three(pg: Any) -> None:
 
 def test_wrong(pg: Any) -> None:
     assert pg.call("Adder/add", [1, 1]) == 3
+
+
+def test_that_never_ends(pg: Any) -> None:
+    threading.Event().wait()
 
 
 def without_a_playground() -> None:

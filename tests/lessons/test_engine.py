@@ -6,8 +6,8 @@ import json
 import os
 import re
 import stat
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -338,6 +338,8 @@ def test_a_file_that_is_not_text() -> None:
 
 
 def _read_only(home: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
     os.chmod(home, stat.S_IRUSR | stat.S_IXUSR)
 
 
@@ -350,7 +352,8 @@ def test_a_home_that_cannot_be_written_is_no_failure(home: Path, spoil: Callable
     spoil(home)
     try:
         assert checked(ask(), 2).kind == "correct"
-        repr(lessons.progress())
+        assert read() == {}, "nothing could be kept"
+        assert lessons.progress().done == 0
     finally:
         os.chmod(home, stat.S_IRWXU)
 
@@ -373,12 +376,11 @@ def test_several_notebooks_at_once_never_tear_the_file() -> None:
             note(name, "error")
             assert isinstance(json.loads(path().read_text()), dict)
 
-    threads = [threading.Thread(target=learn, args=(f"n{n}",)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(read().values()) <= {"not yet", "error"}
+    with ThreadPoolExecutor(4) as notebooks:
+        list(notebooks.map(learn, ["n0", "n1", "n2", "n3"]))  # raises what one of them raises
+    kept = read()
+    assert kept, "one may overwrite what another has noted at the same moment, but the last to write is there"
+    assert set(kept.values()) <= {"not yet", "error"}
 
 
 def test_progress_is_shown_in_the_order_of_the_course() -> None:

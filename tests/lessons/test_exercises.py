@@ -52,7 +52,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Dr
 def test_a_right_answer_is_correct(
     driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise, right: Answer
 ) -> None:
-    said = driven(path, lesson).said[exercise.name, right.name]
+    said = driven(path, lesson).said(exercise.name, right.name)
     assert said.startswith(f"✔ Correct: {exercise.name}"), said
 
 
@@ -69,7 +69,7 @@ def test_a_right_answer_is_correct(
 def test_a_wrong_answer_is_told_its_mistake(
     driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise, wrong: Answer
 ) -> None:
-    said = driven(path, lesson).said[exercise.name, wrong.name]
+    said = driven(path, lesson).said(exercise.name, wrong.name)
     assert said.startswith((f"✗ Not yet: {exercise.name}", f"! Error: {exercise.name}")), said
     assert wrong.says in said, said
 

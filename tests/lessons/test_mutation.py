@@ -159,7 +159,7 @@ def test_pytest_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.local
 def test_tests_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pytested, "PATIENCE", 0.5)
-    said = written(learners.test_two_and_three).check()
+    said = written(learners.test_that_never_ends).check()
     assert (said.kind, said.text) == ("error", "The tests have not ended within 0.5 s.")
 
 
