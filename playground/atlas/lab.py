@@ -36,7 +36,6 @@ from playground.views.words import duration
 if TYPE_CHECKING:
     from playground.session import Playground
 
-JOURNAL_MISMATCH = 570
 HOPELESS = 3
 """Attempts in a row that end with a journal mismatch before a run counts as stuck: the code will not change."""
 KEEPS_FAILING = 7
@@ -205,7 +204,7 @@ class Lab:
                 until = datetime.fromtimestamp(_timer(trace) or 0, UTC)
                 return f"{target} waits for its timer until {until:%Y-%m-%d %H:%M:%S} UTC"
             failures = [attempt.failure for attempt in trace.attempts if attempt.failure]
-            if _mismatches(trace) >= HOPELESS and trace.status != "completed":
+            if trace.mismatches >= HOPELESS and trace.status != "completed":
                 return f"{target}: journal mismatch, on every retry"
             if failures and failures[-KEEPS_FAILING:].count(failures[-1]) == KEEPS_FAILING:
                 return f"{target}: fails on every retry: {plain(failures[-1][1])}"
@@ -259,7 +258,7 @@ class Lab:
                 suspensions=sum(a.outcome == "suspended" for trace in traces for a in trace.attempts),
                 causes=causes,
                 steps=tuple(steps(traces, lab.recording.timeline, self._accidents())),
-                mismatches=tuple(plain(trace.target) for trace in traces if _mismatches(trace)),
+                mismatches=tuple(plain(trace.target) for trace in traces if trace.mismatches),
                 scheduled=(*self.families.of(run.invocation.id).scheduled, *_sleeping(traces)),
                 counted=tuple(counted),
                 refused=refused,
@@ -303,11 +302,6 @@ class Lab:
         if any(point.act == "fail" for point in points) and not any(e.refused for e in refused):
             return False
         return shown == [(point.role, point.where) for point in wanted]
-
-
-def _mismatches(trace: Trace) -> int:
-    """How many attempts did not fit the journal."""
-    return sum(attempt.failure is not None and attempt.failure[0] == JOURNAL_MISMATCH for attempt in trace.attempts)
 
 
 def _timer(trace: Trace) -> float | None:

@@ -14,7 +14,7 @@ from playground.errors import DeployError
 from playground.local.activator import Activator
 from playground.local.binary import find_server
 from playground.local.exclusive import ExclusiveActivator
-from playground.local.keepers import Keepers
+from playground.local.keepers import HASH_SEEDS, Keepers
 from playground.local.outside import LedgerProcess
 from playground.local.processes import Processes
 from playground.local.server import RestateServer, check_directory
@@ -42,9 +42,10 @@ class LocalBackend:
     def __init__(self, directory: Path, *, remove: bool, settings: Settings, record: Record) -> None:
         self.settings = settings
         self._directory, self._record = directory, record
-        self._processes = Processes(directory, remove=remove)
+        seeded = settings.gated and settings.pods == "fork"
+        self._processes = Processes(directory, remove=remove, hash_seed=HASH_SEEDS[0] if seeded else None)
         # Of the atlas's pods some iterate a set in another order than others, as pods of a cluster do.
-        self._keepers = Keepers(directory) if settings.gated and settings.pods == "fork" else None
+        self._keepers = Keepers(directory, self._processes) if seeded else None
         self._sockets: Sockets | None = None
         self._server: RestateServer | None = None
         self._pods_door: TcpDoor | None = None

@@ -26,23 +26,24 @@ class Keepers:
 
     Args:
         directory: the playground's data directory; it outlives them.
+        first: the playground's own keeper, which has the first seed. Whoever has started it closes it.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._places = {seed: directory / f"hash-seed-{seed}" for seed in HASH_SEEDS}
-        self._keepers = [Processes(place, remove=False, hash_seed=seed) for seed, place in self._places.items()]
-        self._turn = itertools.cycle(self._keepers)
+    def __init__(self, directory: Path, first: Processes) -> None:
+        places = {seed: directory / f"hash-seed-{seed}" for seed in HASH_SEEDS[1:]}
+        self._others = {place: Processes(place, remove=False, hash_seed=seed) for seed, place in places.items()}
+        self._turn = itertools.cycle([first, *self._others.values()])
         self._of: dict[int, Processes] = {}
 
     async def start(self) -> None:
-        """Start all of them, warm."""
+        """Start the others, warm."""
 
-        async def start(keeper: Processes, place: Path) -> None:
+        async def start(place: Path, keeper: Processes) -> None:
             await asyncio.to_thread(place.mkdir, exist_ok=True)
             await keeper.start()
             await keeper.warm()
 
-        await asyncio.gather(*(start(*each) for each in zip(self._keepers, self._places.values(), strict=True)))
+        await asyncio.gather(*(start(*each) for each in self._others.items()))
 
     async def serve(self, module: str, argument: Path, *, on_exit: Callable[[int], None], **options: Any) -> int:
         """Start a module from the keeper whose turn it is; returns its pid."""
@@ -65,5 +66,5 @@ class Keepers:
             await self._of[pid].signal(pid, number)
 
     async def close(self) -> None:
-        """End them, and with them every pod."""
-        await asyncio.gather(*(keeper.close() for keeper in self._keepers if keeper.started))
+        """End the others, and with them their pods."""
+        await asyncio.gather(*(keeper.close() for keeper in self._others.values() if keeper.started))

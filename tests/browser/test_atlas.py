@@ -75,6 +75,8 @@ def test_a_sweep_its_grid_and_the_replay_of_a_run(mail: Notebook, grid: Locator,
     expect(grid).to_contain_text("Crash atlas of Mail/send")
     expect(grid).to_contain_text("8 points, a pod killed at each: result right at 8; state right at 8; email once at 7")
     expect(grid.get_by_text("twice !")).to_have_count(1)
+    rests_on = grid.get_by_role("list", name="What this rests on")
+    expect(rests_on).to_contain_text("Steps: one ran twice at 1 point, as recorded at the pods")
     grid.get_by_role("button", name="only what deviates").click()
     expect(grid.locator(".atlas-run")).to_have_count(1)
     grid.get_by_role("row").filter(has_text=PLACE).click()
@@ -104,6 +106,8 @@ def test_the_grid_by_keyboard(mail: Notebook, grid: Locator) -> None:
     assert active(page) == "before it starts, in Mail/send"
     for key in ("ArrowDown", "ArrowDown", "ArrowDown", "End"):
         page.keyboard.press(key)
+    assert active(page) == "steps one ran twice"
+    page.keyboard.press("ArrowLeft")
     assert active(page) == "email twice !"
     page.keyboard.press("ArrowLeft")
     assert active(page) == "state right"
