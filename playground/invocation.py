@@ -95,7 +95,7 @@ class Invocation:
             WaitTimeout: it has not ended; says what it is waiting for.
         """
         try:
-            value, failure = self._playground._engine.run(self._playground._result(self.id, timeout))
+            value, failure = self._playground._run(self._playground._result(self.id, timeout))
         except TimeoutError:
             raise self._waited(f"{self.target} has not completed within {timeout if of is None else of:g} s.") from None
         if failure is not None:
@@ -148,7 +148,7 @@ class Invocation:
             raise self._waited(f"{self.target} was waited for until it {wanted}; it did not within {timeout:g} s.")
         if status == "suspended":
             with contextlib.suppress(TimeoutError):
-                self._playground._engine.run(self._stored_suspension(), STORED_WITHIN)
+                self._playground._run(self._stored_suspension(), STORED_WITHIN)
         return self
 
     async def _stored_suspension(self) -> None:

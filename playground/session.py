@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import os
 import shutil
 import sys
@@ -608,7 +609,7 @@ class Playground:
         """
         limit = PATIENCE if timeout is None else timeout
         try:
-            return self._engine.run(work, limit)
+            return self._run(work, limit)
         except WaitTimeout:
             raise  # an error of its own kind, and also a TimeoutError
         except TimeoutError:
@@ -616,6 +617,14 @@ class Playground:
             if fix is not None:
                 help_ = fix if self._backend.condition.ready else f"{help_} {fix}"
             raise WaitTimeout(f"{doing} is not done after {limit:g} s.", why, help_) from None
+
+    def _run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run something on the engine. What fails because another thread closes the playground says just that."""
+        try:
+            return self._engine.run(work, timeout)
+        except (PlaygroundError, concurrent.futures.CancelledError):
+            self._check_open()
+            raise
 
     def _trouble(self) -> tuple[str, str]:
         """Why the playground may keep somebody waiting, and what can be done about it."""
