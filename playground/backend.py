@@ -107,6 +107,13 @@ class Backend(Protocol):
     def condition(self) -> Condition:
         """How it is, as far as it is known now. May be asked from any thread, and never waits."""
 
+    def check(self) -> None:
+        """See that there is still something to work with. May be called from any thread, and never waits.
+
+        Raises:
+            PlaygroundClosed: what runs everything was ended, and cannot be brought back.
+        """
+
     @property
     def secrets(self) -> list[str]:
         """What nobody may be shown of the addresses that pods are given."""

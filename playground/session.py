@@ -644,6 +644,7 @@ class Playground:
                 with self.recording.lock:
                     if reached():
                         return True
+                self._check_open()
                 if not grown.wait(max(0.0, deadline - time.monotonic())):
                     return False
         finally:
@@ -652,6 +653,7 @@ class Playground:
     def _check_open(self) -> None:
         if self._closed:
             raise PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
+        self._backend.check()
 
     def __repr__(self) -> str:
         if self._closed:

@@ -116,6 +116,9 @@ class KnativeBackend:
         """How Restate is, as far as the watch has told."""
         return self._there.condition
 
+    def check(self) -> None:
+        """A cluster that is gone may come back."""
+
     @property
     def secrets(self) -> list[str]:
         """What is secret in the ledger's address."""

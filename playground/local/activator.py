@@ -103,4 +103,4 @@ class Activator(RevisionPods):
         if pod is self._pod:
             self._pod = None
             self._failures = 0 if pod is not None and pod.served else self._failures + 1
-            self._watch(True)
+            self._watch(not self._processes.gone)  # without a keeper there will be no pod

@@ -76,10 +76,16 @@ class LocalBackend:
         """How the playground's processes are."""
         if self._server is None:
             return Condition("not open")
+        if self._processes.gone:
+            return Condition("but its processes are gone: their keeper was killed", "pg = Playground.open()")
         for name, pid in (("playground's keeper", self._processes.pid), ("Restate server", self._server.pid)):
             if pid is not None and _is_stopped(pid):
                 return Condition(f"the {name} is stopped (SIGSTOP)", f"Let it go on: kill -CONT {pid}.")
         return self._server.condition
+
+    def check(self) -> None:
+        """See that the keeper lives; all others live no longer than it."""
+        self._processes.check()
 
     @property
     def secrets(self) -> list[str]:

@@ -94,9 +94,9 @@ class ExclusiveActivator(RevisionPods):
             for failures in itertools.count(1):
                 try:
                     await self._start_pod(connection.fileno(), POD_GATED="1")
-                except PlaygroundClosed:
-                    return
-                except StartError:
+                except (StartError, PlaygroundClosed):
+                    if self._processes.gone:
+                        return
                     await asyncio.sleep(backoff(failures))
                 else:
                     return

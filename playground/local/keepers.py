@@ -47,7 +47,10 @@ class Keepers:
 
     async def serve(self, module: str, argument: Path, *, on_exit: Callable[[int], None], **options: Any) -> int:
         """Start a module from the keeper whose turn it is; returns its pid."""
-        keeper = next(self._turn)
+        taking_turns = list(itertools.islice(self._turn, len(self._keepers)))
+        keeper = next((each for each in taking_turns if not each.gone), taking_turns[0])
+        while next(self._turn) is not keeper:
+            pass
         pids: list[int] = []
 
         def exited(status: int) -> None:
@@ -59,6 +62,11 @@ class Keepers:
         pids.append(pid)
         self._of[pid] = keeper
         return pid
+
+    @property
+    def gone(self) -> bool:
+        """Whether all of them have ended although nobody closed them."""
+        return all(keeper.gone for keeper in self._keepers)
 
     async def signal(self, pid: int, number: int) -> None:
         """Signal a child of one of them."""

@@ -123,6 +123,20 @@ class Processes:
         return lock
 
     @property
+    def gone(self) -> bool:
+        """Whether the keeper has ended, and everything with it, although nobody closed it."""
+        return self._gone and not self._closing
+
+    def check(self) -> None:
+        """See that the keeper lives. From any thread.
+
+        Raises:
+            PlaygroundClosed: it does not.
+        """
+        if self.gone:
+            raise _gone()
+
+    @property
     def pid(self) -> int:
         """The keeper's process id."""
         assert self._keeper is not None
@@ -306,6 +320,16 @@ class Processes:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             self._exited(pid, -signal.SIGKILL)
+        if self._remove:
+            self._clearing = asyncio.get_running_loop().create_task(self._clear())
+
+    async def _clear(self) -> None:
+        """Remove the data directory, as the keeper would have done; those that die may still write to it."""
+        for _ in range(50):
+            shutil.rmtree(self._directory, ignore_errors=True)
+            await asyncio.sleep(0.1)
+            if not self._directory.exists():
+                return
 
 
 def _close(fds: Iterable[int]) -> None:
@@ -316,6 +340,6 @@ def _close(fds: Iterable[int]) -> None:
 def _gone() -> PlaygroundClosed:
     return PlaygroundClosed(
         "This playground's processes are gone.",
-        "Their keeper process was killed or the playground was closed.",
+        "Their keeper process was killed, or the playground was closed. Data are kept only in a data_dir of your own.",
         "pg = Playground.open()",
     )

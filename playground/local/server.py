@@ -116,6 +116,7 @@ class RestateServer:
             PlaygroundClosed: it cannot be started any more.
         """
         while not self._up.is_set():
+            self._processes.check()
             if self._failed is not None:
                 raise self._failed
             await asyncio.sleep(0.02)

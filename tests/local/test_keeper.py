@@ -237,3 +237,69 @@ def test_a_user_who_has_used_up_the_share_of_pipes_can_deploy(holder: Callable[[
     assert held.says() == "no more"
     assert held.says() == "X0 greets ada X1 greets ada X2 greets ada"
     assert held.process.wait(30) == 0
+
+
+KEPT = f"""
+import os, signal, sys, time
+from playground import Playground
+from playground.errors import PlaygroundClosed, PlaygroundError
+
+pg = Playground.open()
+pg.deploy(name="xa", source={GREETER!r}.replace("NAME", "Xa"))
+sent, waiting = pg.send("Xa/greet", "ada"), pg.send("Xa/greet", "ada", delay=60)
+sent.result()
+calls = {{
+    "call": lambda: pg.call("Xa/greet", "ada"),
+    "send": lambda: pg.send("Xa/greet", "ada"),
+    "deploy": lambda: pg.deploy(name="xb", source={GREETER!r}.replace("NAME", "Xb")),
+    "result": lambda: waiting.result(60),
+    "wait_for": lambda: waiting.wait_for(status="completed", timeout=60),
+    "pods": lambda: pg.wait_for(pods=7, timeout=60),
+    "cancel": lambda: waiting.cancel(),
+    "revisions": lambda: pg.revisions,
+    "kill_pod": lambda: pg.kill_pod("xa"),
+    "kill_server": lambda: pg.kill_server(),
+    "ledger": lambda: pg.ledger.entries(),
+    "ledger.clear": lambda: pg.ledger.clear(),
+}}
+os.kill(pg._backend._processes.pid, signal.SIGKILL)
+began = time.monotonic()
+try:
+    pg.call("Xa/greet", "ada")  # in flight in the same moment: it may not be known what became of it
+except PlaygroundError:
+    pass
+for name, call in calls.items():
+    try:
+        call()
+        print(name, "did not notice")
+    except PlaygroundClosed as error:
+        if error.fix != "pg = Playground.open()":
+            print(name, error)
+    except PlaygroundError as error:
+        print(name, "said:", type(error).__name__, error)
+repr(pg), repr(pg.pods), repr(sent)
+print("ready" in repr(pg).splitlines()[0], round(time.monotonic() - began) // 30)
+directory = pg._directory
+deadline = time.monotonic() + 10
+while directory.exists() and time.monotonic() < deadline:
+    time.sleep(0.05)
+print(directory.exists())
+pg.close()
+again = Playground.open()
+again.deploy(name="xa", source={GREETER!r}.replace("NAME", "Xa"))
+print(again.call("Xa/greet", "ada"))
+again.close()
+"""
+
+
+def test_a_killed_keeper_is_told_at_the_next_call_and_nothing_hangs_or_is_left(
+    holder: Callable[[str], Holder],
+) -> None:
+    held = holder(KEPT)
+    said = held.says()
+    assert said == "False 0"
+    assert held.says() == "False"
+    eventually(lambda: len(held.left_over()) <= 1)
+    assert held.says() == "Xa greets ada"
+    assert held.process.wait(30) == 0
+    assert held.left_over() == []
