@@ -81,7 +81,7 @@ def test_a_forked_copy_of_the_kernel_does_not_keep_it_alive(holder: Callable[[st
     while held.says() != "busy":
         pass
     held.kill()
-    eventually(lambda: not [p for p in held.left_over() if "restate-server" in p or "keeper" in p], timeout=2)
+    eventually(lambda: not [p for p in held.left_over() if "restate-server" in p or "local.keeper" in p], timeout=2)
 
 
 def test_every_signup_completes_while_pods_are_killed(signup: Playground) -> None:
