@@ -32,7 +32,8 @@ class Keepers:
     def __init__(self, directory: Path, first: Processes) -> None:
         places = {seed: directory / f"hash-seed-{seed}" for seed in HASH_SEEDS[1:]}
         self._others = {place: Processes(place, remove=False, hash_seed=seed) for seed, place in places.items()}
-        self._turn = itertools.cycle([first, *self._others.values()])
+        self._keepers = [first, *self._others.values()]
+        self._turn = itertools.cycle(self._keepers)
         self._of: dict[int, Processes] = {}
 
     async def start(self) -> None:
@@ -47,10 +48,10 @@ class Keepers:
 
     async def serve(self, module: str, argument: Path, *, on_exit: Callable[[int], None], **options: Any) -> int:
         """Start a module from the keeper whose turn it is; returns its pid."""
-        taking_turns = list(itertools.islice(self._turn, len(self._keepers)))
-        keeper = next((each for each in taking_turns if not each.gone), taking_turns[0])
-        while next(self._turn) is not keeper:
-            pass
+        keeper = next(self._turn)
+        for _ in self._keepers:
+            if keeper.gone:
+                keeper = next(self._turn)
         pids: list[int] = []
 
         def exited(status: int) -> None:
