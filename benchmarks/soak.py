@@ -3,7 +3,7 @@
 A playground does all that it can do, while its parts are killed, asked to end and made to stand still, and while the
 caller is interrupted. A keeper's death ends the playground, as it should; then the next one is opened on the same data,
 and goes on. Afterwards everything that was begun must be done, once, and nothing may have grown: `soak_load` has the
-account, `soak_faults` the plan, and `GROWTH` what may grow by how much.
+account, `soak_faults` the plan, and `soak_result` what may grow by how much.
 
 The load comes from threads; the main thread is the notebook: it calls, deploys, kills pods, and is interrupted in it.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import json
 import os
 import random
@@ -23,92 +22,21 @@ import tempfile
 import threading
 import time
 import traceback
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import psutil
 
-from benchmarks.measure import table
-from benchmarks.soak_faults import Fault, Saboteur, digest, interrupt_main, part, plan
+from benchmarks.soak_faults import Fault, Saboteur, digest, interrupt_main, plan
 from benchmarks.soak_load import SOURCES, Job, Load, audit, source
+from benchmarks.soak_result import Result, grown, sizes, tree
 from playground import Playground
 from playground.errors import PlaygroundError, PodNotFound
 
-GROWTH = {
-    "descriptors": 8.0,
-    "threads": 2.0,
-    "processes": 0.0,
-    "temporary files": 0.0,
-    "memory MB": 64.0,
-    "keeper's descriptors": 4.0,
-    "keeper's memory MB": 32.0,
-    "server's memory MB": 250.0,
-}
-"""By how much each may be more at the end than after the warm-up, both measured at rest. Each revision deployed in
-between may cost two descriptors more: its address stays, for what is pinned to it."""
-PER_REVISION = 2
-PER_THOUSAND_MB = 40.0
-"""Megabytes of the recording that a thousand jobs (some 2,500 invocations) may cost the kernel."""
 STUCK = 120.0
 """Seconds without a fault in which everything has to be done; also: in which no job at all is done under faults."""
 INTERRUPTED = "calls interrupted"
-
-
-@dataclass(slots=True)
-class Result:
-    """What a run came to.
-
-    Attributes:
-        plan: the plan's name, see `soak_faults.digest`.
-        faults: carried out, by name; `left_out` met nobody.
-        compared: what the account was settled over.
-        wrong: what does not hold; empty if all is well.
-        before, after: sizes after the warm-up and at the end.
-        refused: errors that callers were given while something was down, by name.
-        data: where the data is kept, if something is wrong.
-    """
-
-    seed: int
-    plan: str
-    minutes: float = 0.0
-    faults: dict[str, int] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
-    compared: dict[str, int] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-    before: dict[str, float] = field(default_factory=dict)
-    after: dict[str, float] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
-    slowest: float = 0.0
-    revisions: int = 0
-    reopened: int = 0
-    data: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, as JSON says it."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    def table(self) -> str:
-        """For the README."""
-        groups: Counter[str] = Counter()
-        for name, times in self.faults.items():
-            groups[name.partition(" ")[0]] += times
-        told = ", ".join(f"{whom} {times:,}" for whom, times in groups.most_common())
-        grown = "; ".join(f"{name} {self.before[name]:g} → {self.after.get(name, 0):g}" for name in self.before)
-        rows = [
-            ("soak", f"seed {self.seed}, plan {self.plan}, {self.minutes:.0f} minutes"),
-            ("faults", f"{sum(self.faults.values()):,} ({told})"),
-            ("jobs begun, done", f"{self.compared.get('jobs', 0):,}, slowest {self.slowest:.0f} s"),
-            ("additions to counters, each once", f"{self.compared.get('additions', 0):,}"),
-            ("effects with a key, each once", f"{self.compared.get('effects', 0):,}"),
-            ("journals that are as recorded", f"{self.compared.get('journals', 0):,}"),
-            ("at rest, after the warm-up → at the end", grown),
-            ("wrong", "nothing" if not self.wrong else f"{len(self.wrong)}"),
-        ]
-        return table(rows)
 
 
 class Soak:
@@ -146,11 +74,11 @@ class Soak:
             with self._watched():
                 self._act(self._warm_up())
                 self._settle()
-                self.result.before = self._sizes()
+                self.result.before = sizes(self._keeper() or 0, self._directory / "tmp")
                 revisions = self.result.revisions
                 self._act(self._soak())
                 self._settle()
-                self.result.after = self._sizes()
+                self.result.after = sizes(self._keeper() or 0, self._directory / "tmp")
             self._account(self.result.revisions - revisions)
         except BaseException as error:
             self.result.wrong.append("".join(traceback.format_exception(error)))
@@ -302,36 +230,11 @@ class Soak:
 
     # -- what came of it ----------------------------------------------------------------------------------------
 
-    def _sizes(self) -> dict[str, float]:
-        """How big everything is, at rest."""
-        gc.collect()
-        here, keeper = psutil.Process(), psutil.Process(self._keeper() or 0)
-        (server,) = (child for child in keeper.children() if "restate-server" in child.name())
-        return {
-            "descriptors": here.num_fds(),
-            "threads": here.num_threads(),
-            "processes": len([child for child in here.children(recursive=True) if child.status() != "zombie"]),
-            "temporary files": len(list((self._directory / "tmp").iterdir())),
-            "memory MB": round(here.memory_info().rss / 2**20),
-            "keeper's descriptors": keeper.num_fds(),
-            "keeper's memory MB": round(keeper.memory_info().rss / 2**20),
-            "server's memory MB": round(server.memory_info().rss / 2**20),
-        }
-
     def _account(self, revisions: int) -> None:
         result, pg = self.result, self._load.playground
         result.compared, wrong = audit(self._load.jobs, pg, self._data)
         result.wrong += wrong + self._load.broken
-        for name, most in GROWTH.items():
-            if name == "descriptors":
-                most += PER_REVISION * revisions
-            if name == "memory MB":
-                most += PER_THOUSAND_MB * len(self._load.jobs) / 1000
-            grown = result.after[name] - result.before[name]
-            if grown > most:
-                result.wrong.append(
-                    f"{name}: {result.before[name]:g} → {result.after[name]:g}, more than {most:g} more"
-                )
+        result.wrong += grown(result.before, result.after, revisions, len(self._load.jobs))
 
     def _finish(self) -> None:
         result = self.result
@@ -380,7 +283,7 @@ class Soak:
         pg = self._open
         if pg is None:
             return "\n".join(lines)
-        lines += ["", "processes", *_tree(self._keeper())]
+        lines += ["", "processes", *tree(self._keeper())]
         try:
             lines += ["", "pods", repr(pg.pods), "", "unfinished, as Restate has it"]
             unfinished = pg._engine.run(pg._admin.unfinished())
@@ -395,16 +298,6 @@ class Soak:
             for path in sorted(self._data.rglob(name)):
                 lines += ["", str(path), *path.read_text("utf-8", "replace").splitlines()[-25:]]
         return "\n".join(lines)
-
-
-def _tree(keeper: int | None) -> list[str]:
-    """The keeper and its children, and what each is doing."""
-    try:
-        root = psutil.Process(keeper or 0)
-        listed = [root, *root.children(recursive=True)]
-        return [f"{each.pid} {each.name()} {part(each)} {each.status()} of {each.create_time():.3f}" for each in listed]
-    except psutil.Error as error:
-        return [repr(error)]
 
 
 def _told(pg: Playground, job: Job) -> str:
@@ -461,6 +354,7 @@ def main(arguments: list[str]) -> None:
     print(f"seed {asked.seed}, plan {digest(asked.seed, asked.rate)}", flush=True)
     result = soak(asked.seed, seconds=minutes and minutes * 60, most=asked.faults, rate=asked.rate)
     if asked.json:
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
         asked.json.write_text(json.dumps(result.to_json(), indent=2) + "\n", "utf-8")
     print(f"\n{result.table()}")
     if result.wrong:
