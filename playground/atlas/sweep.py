@@ -1,13 +1,14 @@
 """The sweep: learn what runs without a crash come to, then run once per crash point, many at a time.
 
 Clean runs come first, as many as it takes until they bring nothing new (see `legal`). The points are those of
-the first of them that has keys of its own. Each crashed run is held against what clean runs came to; if it came to
+one that has keys of its own. Each crashed run is held against what clean runs came to; if it came to
 something else, controls tell whether the crash is the reason.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from playground.session import Playground
 
 Target = Literal["pod", "server", "ledger"]
-INACTIVITY = 1.2
-"""Seconds. Shorter, and attempts that only wait for a busy machine would be suspended too."""
+INACTIVITY, BUSIEST = 1.2, 5.0
+"""Seconds. Shorter, and attempts that only wait for a busy machine would be suspended too; so on one that has more to
+do than it can it is longer, so many times at the most."""
 IDLE = 15.0
 """Seconds of silence after which a run without a crash will not go on: nobody does the outside's part."""
 TRIES = 3
@@ -136,7 +138,7 @@ class Sweep:
     @contextmanager
     def _lab(self) -> Iterator[Lab]:
         ours = self._playground.settings
-        settings = replace(ours, gated=True, inactivity_timeout=INACTIVITY, retry_interval=0.03, idle_window=60.0)
+        settings = replace(ours, gated=True, inactivity_timeout=_inactivity(), retry_interval=0.03, idle_window=60.0)
         playground = self._playground._launch(self._playground._backend.name, settings)
         try:
             for service in self._playground.services.values():
@@ -165,7 +167,9 @@ class Sweep:
                 runs = self._more(lab, runs, MOST)
         with recording.lock:
             timeline = recording.timeline
-            role_of = lab.families.of(runs[1].invocation.id).roles
+            # On a busy machine a run may be suspended where it does not wait for long: those are not what is usual.
+            usual_run = min(runs[1:], key=lambda run: run.seen.suspensions)
+            role_of = lab.families.of(usual_run.invocation.id).roles
             if self._plan.target == "ledger":
                 points = effect_points(timeline, role_of)
             else:
@@ -281,6 +285,12 @@ class Sweep:
             self._legal.learn(control.seen, control=True)
             if not self._differs(ran):
                 return
+
+
+def _inactivity() -> float:
+    """Seconds until an attempt is suspended that waits: longer if more wants to run here than there are processors."""
+    waiting = os.getloadavg()[0] / (2 * (os.cpu_count() or 1))
+    return INACTIVITY * min(max(1.0, waiting), BUSIEST)
 
 
 def _plainly(point: Point) -> Point:
