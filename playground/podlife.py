@@ -1,6 +1,6 @@
 """What a backend knows of one pod, whatever the pod is: what it says, what is open on it, how it ended.
 
-A pod tells on its standard output what happens in it (see `playground.pod.emit`). A backend reads that,
+A pod tells what happens in it apart from what it prints (see `playground.pod.emit`). A backend reads both,
 adds what only it can know (that the pod starts, is asked to stop, is gone), and passes both on as
 events. It listens itself, too: for what a deployment waits for, and for whether the pod is idle.
 """

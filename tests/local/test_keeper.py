@@ -8,9 +8,11 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -303,3 +305,20 @@ def test_a_killed_keeper_is_told_at_the_next_call_and_nothing_hangs_or_is_left(
     assert held.says() == "Xa greets ada"
     assert held.process.wait(30) == 0
     assert held.left_over() == []
+
+
+def test_an_opening_interrupted_at_any_moment_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    opened: list[Playground] = []
+    for _ in range(4):
+        interrupted(lambda: opened.append(Playground.open()), random.uniform(0, 1.2))
+    for each in opened:
+        each.close()
+    eventually(lambda: not any(keeper_like(child) for child in psutil.Process().children()), timeout=30)
+    assert list(tmp_path.glob("durable-playground-*")) == []
+
+
+def keeper_like(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return "playground.local.keeper" in process.cmdline()
+    return False
