@@ -2,9 +2,10 @@
 
 An exercise is checked by what was *recorded*, never by a variable of the learner's: a prediction is held
 against the timeline, a handler is sent requests, its pod is killed, its crash atlas made. An exercise, its
-hints and its solution are one object in one place, the module of its lesson; a notebook only mentions its name. What
-else learners write, wrong and right, is tried by the tests (`tests/lessons/answers`). A check does not raise: answers of all kinds come to one of five outcomes (see `outcome`), which are
-kept in a file of the learner's (see `progress`).
+hints and its solution are one object in one place, the module of its lesson; a notebook only mentions its
+name. What else learners write, wrong and right, is tried by the tests (`tests/lessons/answers`). A check
+does not raise: answers of all kinds come to one of five outcomes (see `outcome`), which are kept in a file
+of the learner's (see `progress`).
 
 In a notebook:
 
