@@ -45,11 +45,11 @@ class Place:
     command: list[str] = field(default_factory=lambda: [sys.executable])
     before: Callable[[], object] | None = None
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *script: str) -> subprocess.Popen[str]:
         dropped = ("PYTHONPATH", "PLAYGROUND_PODS", *(name for name in os.environ if name.lower().endswith("_proxy")))
         kept = {name: value for name, value in os.environ.items() if name not in dropped}
         return subprocess.Popen(
-            [*self.command, smoke.__file__],
+            [*self.command, *(script or [smoke.__file__])],
             cwd=self.work,
             env={**kept, **self.variables},
             preexec_fn=self.before,
@@ -129,6 +129,10 @@ def modules_named_like_ours(place: Place) -> None:
     place.variables["PYTHONPATH"] = str(place.modules(*OURS))
 
 
+def files_of_any_name_in_the_working_directory(place: Place) -> None:
+    place.work = place.modules(*OURS, "email", "json", "restate", "playground", "httpx", "sitecustomize")
+
+
 def a_long_temporary_directory(place: Place) -> None:
     temporary = place.home.joinpath(*["a-rather-long-name-of-a-folder"] * 6)
     temporary.mkdir(parents=True)
@@ -193,6 +197,7 @@ ENVIRONMENTS = [
     developers,
     another_hash_seed,
     modules_named_like_ours,
+    files_of_any_name_in_the_working_directory,
     a_long_temporary_directory,
     odd_paths,
     somebody_else_than_root,
@@ -220,6 +225,30 @@ def test_a_playground_lives_in(environment: Callable[[Place], None], place: Plac
 def test_two_playgrounds_at_once(place: Place) -> None:
     both = [place.start(), place.start()]
     assert [told(running) for running in both] == ["OK", "OK"]
+
+
+def test_a_source_can_import_what_lies_in_the_working_directory(place: Place) -> None:
+    (place.work / "helpers.py").write_text("GREETING = 'Good day'\n")
+    (place.work / "restate.py").write_text(TRAP)
+    source = """
+import restate
+from helpers import GREETING
+
+greeter = restate.Service("Greeter")
+
+@greeter.handler()
+async def greet(ctx: restate.Context) -> str:
+    return GREETING
+"""
+    script = f"""
+from playground import Playground
+with Playground.open() as pg:
+    pg.deploy(name="greeter", source={source!r})
+    print(pg.call("Greeter/greet"))
+"""
+    for environment in (plain, spawned):
+        environment(place)
+        assert told(place.start("-c", script)) == "Good day"
 
 
 def told(running: subprocess.Popen[str]) -> str:
