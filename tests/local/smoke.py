@@ -19,9 +19,9 @@ def pack() -> str:
     return "packed"
 
 def pay() -> str:
-    httpx.post(os.environ["LEDGER_URL"] + "/payment", json={"from": "Zo\u00eb"}).raise_for_status()
-    if os.environ["POD_NAME"].endswith("-1"):
-        time.sleep(600)  # the first pod is killed here
+    answer = httpx.post(os.environ["LEDGER_URL"] + "/payment", json={"from": "Zo\u00eb"}, timeout=60)
+    if answer.raise_for_status().json()["id"] == "payment-1":
+        time.sleep(600)  # its pod is killed here
     return "paid"
 
 @shop.handler()
@@ -42,12 +42,12 @@ def main() -> str:
         result = bought.result(timeout=60)
         if result != "Zo\u00eb: packed, paid":
             return f"another result: {result!r}"
-        first, *_, last = bought.attempts
-        if (first.outcome, last.outcome) != ("killed", "completed"):
+        *before, last = bought.attempts
+        if last.outcome != "completed" or not any(attempt.outcome == "killed" for attempt in before):
             return f"other attempts: {bought.attempts}"
         if not any(entry.name == "pack" for entry in last.replayed):
             return f"not replayed: {last}"
-        if pg.ledger.count("payment") != 2:
+        if pg.ledger.count("payment") < 2:
             return f"another world: {pg.ledger}"
         if "\u00eb" not in repr(pg.ledger):
             return f"other characters: {pg.ledger!r}"
