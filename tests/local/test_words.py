@@ -35,7 +35,7 @@ def forge(out):
             out.write(text[start:start + 7])
             out.flush()
         out.write("\\n")
-    out.write(SEPARATOR + "x" * 3_000_000 + "\\n")
+    out.write(SEPARATOR + "x" * 300_000 + "\\n")
     out.write(SEPARATOR + json.dumps(FORGED[0]))  # and no end of line
     out.flush()
 
