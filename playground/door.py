@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ import httpx
 
 PATIENCE = 15.0
 """Seconds a blocking client waits for a server that is just being restarted."""
+
+# No door speaks TLS, and to load all certificates of the system takes longer than a request.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,15 @@ class Door:
             uds=None if self.socket is None else str(self.socket),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=20),
             trust_env=False,
+            verify=_NO_TLS,
         )
         return httpx.AsyncClient(transport=transport, base_url=self.url, timeout=timeout, trust_env=False)
 
     def blocking_client(self, timeout: httpx.Timeout | float | None) -> httpx.Client:
         """A client for any thread without an event loop. It waits for a server that is just being restarted."""
-        transport = httpx.HTTPTransport(trust_env=False) if self.socket is None else _Patient(str(self.socket))
+        transport = (
+            httpx.HTTPTransport(trust_env=False, verify=_NO_TLS) if self.socket is None else _Patient(str(self.socket))
+        )
         return httpx.Client(transport=transport, base_url=self.url, timeout=timeout, trust_env=False)
 
 
@@ -53,7 +60,7 @@ class _Patient(httpx.HTTPTransport):
     """A transport that sends a request when somebody listens. (httpx's own retries leave their sockets open.)"""
 
     def __init__(self, path: str) -> None:
-        super().__init__(uds=path, trust_env=False)
+        super().__init__(uds=path, trust_env=False, verify=_NO_TLS)
         self._path = path
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

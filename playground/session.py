@@ -25,6 +25,7 @@ from playground.door import Door
 from playground.engine import Engine
 from playground.errors import DeployError, PlaygroundClosed, PlaygroundError, PodNotFound, RequestError, WaitTimeout
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
+from playground.jupyter.passage import Passage
 from playground.ledger.client import LedgerClient
 from playground.opening import asked_for, data_directory, features_asked_for, make_backend
 from playground.proxies import exempt_loopback
@@ -36,6 +37,7 @@ from playground.restate.ingress import NO_BODY, Ingress, encode
 from playground.restate.target import Target, parse_target
 from playground.restate.tcp import TcpDoor, secret_of
 from playground.revisions import Revisions, in_use
+from playground.ui import Ui, way_through_jupyter
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas
@@ -77,6 +79,7 @@ class Playground:
         self.settings = settings
         self.atlases: list[Atlas] = []
         self._doors: dict[Door, TcpDoor] = {}
+        self._passage: Passage | None = None
         self._closed = False
         self._owner = os.getpid()
 
@@ -165,6 +168,8 @@ class Playground:
         self._recorder.close()
         self.ledger.close()
         self._http.close()
+        if self._passage is not None:
+            self._passage.close()
         for door in self._doors.values():
             await door.close()
         await self._ingress.close()
@@ -556,6 +561,16 @@ class Playground:
         """
         self._check_open()
         return self._http
+
+    @property
+    def ui(self) -> Ui:
+        """The link to Restate's own UI: through Jupyter, behind its login; without one, through `admin_url`."""
+        self._check_open()
+        if self._passage is None:
+            self._passage = way_through_jupyter({"admin": self._backend.admin, "ingress": self._backend.ingress})
+        if self._passage is not None:
+            return Ui(f"{self._passage.path('admin')}/ui/", through_jupyter=True)
+        return Ui(f"{self.admin_url}/ui/", through_jupyter=False)
 
     @property
     def ingress_socket(self) -> Path | None:

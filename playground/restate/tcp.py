@@ -16,7 +16,10 @@ import secrets
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+import httpx
+
 from playground.door import Door
+from playground.restate.ui import at_prefix, is_ui
 
 MAX_HEAD = 1 << 16
 """Bytes of a request's first line and headers, at most."""
@@ -38,9 +41,10 @@ class TcpDoor:
 
     def __init__(self, behind: Door) -> None:
         assert behind.socket is not None
-        self._socket = str(behind.socket)
+        self._behind, self._socket = behind, str(behind.socket)
         self._secret = secrets.token_urlsafe(24)
         self._server: asyncio.Server | None = None
+        self._client: httpx.AsyncClient | None = None
         self._open: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -65,6 +69,8 @@ class TcpDoor:
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
@@ -77,6 +83,11 @@ class TcpDoor:
                 async with asyncio.timeout(HEAD_TIMEOUT):
                     head = await reader.readuntil(b"\r\n\r\n")
                 request = self._let_in(head)
+                method, path, _ = request.split(b" ", 2)
+                if is_ui(path.decode("latin-1").partition("?")[0]):
+                    writer.write(await self._ui(method.decode("latin-1"), path.decode("latin-1")))
+                    await writer.drain()
+                    return
                 inner_reader, inner_writer = await self._connect()
             except _Refused as refused:
                 writer.write(refused.answer)
@@ -118,6 +129,23 @@ class TcpDoor:
         target = rest if rest.startswith(b"/") else b"/" + rest
         kept = [name + b": " + value for name, value in fields if name not in _HOP_BY_HOP]
         return b"\r\n".join([b" ".join((method, target, version)), *kept, b"connection: close", b"", b""])
+
+    async def _ui(self, method: str, path: str) -> bytes:
+        """A file of Restate's UI, as it works behind the secret."""
+        if self._client is None:
+            self._client = self._behind.client(HEAD_TIMEOUT)
+        try:
+            answer = await self._client.request("HEAD" if method == "HEAD" else "GET", path)
+        except httpx.TransportError:
+            raise _Refused("503 Service Unavailable") from None
+        prefix = f"/{self._secret}"
+        body = at_prefix(answer.content, prefix)
+        head = [f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}"]
+        head += [f"{name}: {answer.headers[name]}" for name in ("content-type",) if name in answer.headers]
+        if "location" in answer.headers:
+            head.append(f"location: {prefix}{answer.headers['location']}")
+        head += [f"content-length: {len(body)}", "referrer-policy: same-origin", "connection: close", "", ""]
+        return "\r\n".join(head).encode("latin-1") + body
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         deadline = asyncio.get_running_loop().time() + PATIENCE

@@ -131,6 +131,7 @@ class Lab:
             file.write_text(json.dumps(values))
         own = {name: str(directory / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
         env = {**os.environ, **own, "JUPYTERLAB_SETTINGS_DIR": str(settings), "PYTHONPATH": str(ROOT)}
+        env["JUPYTER_CONFIG_PATH"] = str(ROOT / "playground" / "jupyter")  # as `make lab` has it
         self._log = (directory / "lab.log").open("wb")
         self._process = subprocess.Popen(
             [

@@ -1,0 +1,1 @@
+"""What Jupyter does for a playground: it leads a browser that is logged in to Restate."""
