@@ -9,7 +9,8 @@ of an entry in an attempt is a *mark*:
 * replayed: taken from the journal, nothing ran;
 * cut off: a `ctx.run` whose function was running when the attempt ended: whether its effect
   reached the outside world, only the outside world knows;
-* failed: a `ctx.run` whose function raised, to be tried again;
+* failed: a `ctx.run` whose function raised, to be tried again; in an attempt that did not fit the journal, the
+  entry in whose place the handler asked for something else;
 * delivered: a signal that came with the journal to an attempt that did not fit it: nobody can tell whether the
   handler had asked for it;
 * awaited: an awakeable the attempt was suspended on. It becomes an entry when it is completed.

@@ -97,6 +97,8 @@ def _cell(entry: Entry, attempt: Attempt) -> str:
     mark = attempt.marks.get(entry.row)
     if mark is None:
         return NONE
+    if attempt.mismatch and mark.how == "failed":
+        return "mismatch"
     over = entry.failed and mark.until is not None
     return {"executed": "failed for good", "replayed": "replayed failure"}.get(mark.how, mark.how) if over else mark.how
 

@@ -215,7 +215,7 @@ export function cellText(entry, attempt, t) {
     executed: mark.open ? "executing" : `executed${took > 0 ? ` in ${duration(took)}` : ""}`,
     replayed: mark.open ? "replayed, its result is awaited" : "replayed from the journal",
     "cut off": `cut off after ${duration(took)}: ${attempt.outcome}`,
-    failed: `failed after ${duration(took)}`,
+    failed: mismatchAt(attempt, t) ? "does not fit the journal" : `failed after ${duration(took)}`,
     awaited: "awaited",
   };
   const during = entry.effects.filter((effect) => effect.attempt === attempt.number && effect.at <= t);
