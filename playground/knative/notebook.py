@@ -23,6 +23,7 @@ from playground.knative.api import Object
 from playground.knative.backend import KnativeBackend
 from playground.knative.connection import Connection, Resource
 from playground.knative.revision import RUN
+from playground.pod.emit import EVENTS
 
 if TYPE_CHECKING:
     import kr8s
@@ -38,7 +39,7 @@ class Manifest(dict[str, Any]):
     """An object as it is applied: a dict, shown as YAML.
 
     What is different on every cluster is shown as NAMESPACE, IMAGE and SECRET, and the label of one opening of a
-    playground is not shown. The dict itself has it all.
+    playground is not shown, nor the key that signs what a pod says. The dict itself has it all.
 
     Attributes:
         namespace: the one that is shown as NAMESPACE.
@@ -166,4 +167,6 @@ def _backend(pg: Playground) -> KnativeBackend:
 def _without(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return {key: _without(each, name) for key, each in value.items() if key != name}
-    return [_without(each, name) for each in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_without(each, name) for each in value if not (isinstance(each, dict) and each.get("name") == EVENTS)]
+    return value

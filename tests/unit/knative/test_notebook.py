@@ -49,7 +49,13 @@ def test_a_manifest_is_shown_as_yaml_without_what_differs_between_clusters() -> 
         "metadata": {"labels": {RUN: "abc", "mine": "yes"}},
         "spec": {
             "containers": [
-                {"image": "r.example/p:1", "env": [{"value": "http://ledger.learner.svc.cluster.local:80/s3-cret_"}]}
+                {
+                    "image": "r.example/p:1",
+                    "env": [
+                        {"name": "POD_EVENTS", "value": "key:1"},
+                        {"value": "http://ledger.learner.svc.cluster.local:80/s3-cret_"},
+                    ],
+                }
             ]
         },
     }
