@@ -493,7 +493,10 @@ class Playground:
         keyed.check(service, self._deployer.offered())
         new = {name: encode(value)[0] or b"" for name, value in values.items()}
         # Who holds the lock is known a little before the end of all patience, and is the better answer.
-        work = keyed.set_state(self.recording, self._admin, service, key, new, 0.9 * timeout)
+        within = timeout - min(
+            0.5 * timeout, 0.5
+        )  # before the call as a whole is over: only then it can say who holds the lock
+        work = keyed.set_state(self.recording, self._admin, service, key, new, within)
         self._do(work, f"Replacing the state of {service}/{key}", timeout)
         return self.state(service, key)
 
