@@ -45,6 +45,7 @@ from playground.pod.emit import EVENTS
 
 LOAD_TIMEOUT = 60.0
 """Seconds from applying a Knative Service until its first pod has loaded the source and its address answers."""
+WITHDRAW_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 10.0
 CLUSTER_PATIENCE = 15.0
 """Seconds a cluster that does not answer is waited for, e.g. while its API server is restarted."""
@@ -331,10 +332,26 @@ class KnativeBackend:
         known.pop(revision, None)
         if known:
             await self._apply(names, service)
+            await self._withdrawn(names, list(known)[-1])
         else:
             await self._cluster.delete(KSERVICES, names.service)
         await self._cluster.delete(REVISIONS, names.revision(revision))
         await self._cluster.delete(CONFIG_MAPS, names.source(revision))
+
+    async def _withdrawn(self, names: Names, latest: str) -> None:
+        """Wait until Knative has taken note of what is the latest revision now.
+
+        Until then it makes a later one that is deleted anew, and its pod waits for a source that is gone.
+        """
+        try:
+            async with asyncio.timeout(WITHDRAW_TIMEOUT):
+                while True:
+                    found = await self._cluster.get(KSERVICES, names.service)
+                    if manifest.latest_of(found) == names.revision(latest):
+                        return
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            pass  # the revision is deleted all the same; the next opening finds what comes of it
 
     # -- pods -----------------------------------------------------------------------------------------
 

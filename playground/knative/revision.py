@@ -167,3 +167,12 @@ def kservice(names: Names, latest: Object, revisions: list[str], marks: dict[str
         },
         "spec": {"template": latest, "traffic": traffic},
     }
+
+
+def latest_of(kservice: Object | None) -> str:
+    """The latest revision that Knative has made of a Knative Service as it is now; empty until it has."""
+    found = kservice or {}
+    status = found.get("status", {})
+    if status.get("observedGeneration") != found.get("metadata", {}).get("generation"):
+        return ""
+    return str(status.get("latestCreatedRevisionName", ""))

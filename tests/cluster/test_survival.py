@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 from playground import Playground
+from playground.errors import DeployError
 from playground.knative.connection import CONFIG_MAPS, KSERVICES, PODS, REVISIONS, Connection
 from playground.knative.place import Place
 from playground.knative.revision import RUN
@@ -41,6 +42,15 @@ def test_nothing_is_left_and_what_is_somebody_elses_is_left_alone(where: Place) 
         eventually(lambda resource=resource: not ask(where, lambda cluster: cluster.listed(resource, RUN))[0])  # type: ignore[misc]
     assert ask(where, lambda cluster: cluster.get(CONFIG_MAPS, "somebody-elses")) is not None
     ask(where, lambda cluster: cluster.delete(CONFIG_MAPS, "somebody-elses"))
+
+
+def test_a_revision_that_was_not_deployed_does_not_come_back(pg: Playground, where: Place) -> None:
+    for _ in range(4):
+        with pytest.raises(DeployError):
+            pg.deploy(name="signup", source="import restate\ndef broken(:\n")
+    pg.wait_for(pods=0, timeout=60)
+    revisions = ask(where, lambda cluster: cluster.listed(REVISIONS, f"{RUN}={pg._backend._run}"))[0]  # type: ignore[attr-defined]
+    assert {each["metadata"]["name"] for each in revisions} == {"signup-00001", "counter-00001"}
 
 
 def test_a_playground_begins_with_nothing_of_the_one_before(where: Place) -> None:
