@@ -25,6 +25,7 @@ class PodLife:
         name, service, revision: names.
         open: numbers of the attempts that run on it now.
         served: whether it has been given an attempt.
+        draining: whether it accepts no more connections, because it was sent SIGTERM.
         stopping: whether it was asked to stop.
         last_words: the latest line it printed.
         loaded: done when the source is loaded, with what it offers; or failed with why it is not.
@@ -34,7 +35,7 @@ class PodLife:
     def __init__(self, name: str, service: str, revision: str, record: Record) -> None:
         self.name, self.service, self.revision = name, service, revision
         self.open: set[int] = set()
-        self.served = self.stopping = False
+        self.served = self.draining = self.stopping = False
         self.last_words = ""
         self.loaded: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
         self.loaded.add_done_callback(lambda f: f.cancelled() or f.exception())  # not always awaited
@@ -96,6 +97,8 @@ class PodLife:
                 self.served = True
             case kinds.AttemptClosed():
                 self.open.discard(event.attempt)
+            case kinds.PodDraining():
+                self.draining = True
             case kinds.PodLoaded() if not self.loaded.done():
                 self.loaded.set_result(event.services)
             case kinds.PodRefused() if not self.loaded.done():

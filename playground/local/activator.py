@@ -5,7 +5,9 @@ from Restate waits in the operating system's backlog; that the socket became rea
 start a pod, which inherits the socket and accepts. There is no proxy in the path, and no request is
 refused. A pod without an open attempt for the idle window is stopped, and the socket is watched again.
 
-So it is always one of two: there is a pod, or the socket is watched. Whatever keeps a pod from starting (no
+So it is always one of two: there is a pod that accepts, or the socket is watched. A pod that anybody else has asked to
+end says that it accepts no more, and from then on it is not the revision's pod; it may take long to finish, and one
+that does not come to its end is killed. Whatever keeps a pod from starting (no
 file descriptors, no memory) is told and tried again, later and later: who waits in the backlog is never forgotten.
 
 This plays the parts of Knative's activator and autoscaler, with one pod per revision at the most.
@@ -46,6 +48,8 @@ class Activator(RevisionPods):
             raise
         if self._closed:
             self._stop(pod)
+        else:
+            self._changed(pod)  # what it has said may have come before its process id
         return pod
 
     def close(self) -> None:
@@ -75,21 +79,30 @@ class Activator(RevisionPods):
             await self.start_pod()
 
     def _changed(self, pod: PodProcess) -> None:
+        if pod is not self._pod:
+            return  # one that finishes; how long the next one has been idle is none of its business
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-        if pod is self._pod and not pod.open and pod.loaded.done():
+        if pod.draining:
+            self._failures = 0 if pod.served else self._failures + 1
+            self._leave(pod)
+        elif not pod.open and pod.loaded.done():
             self._idle = asyncio.get_running_loop().call_later(self._settings.idle_window, self._stop, pod)
 
     def _stop(self, pod: PodProcess) -> None:
-        """Scale to zero: the pod finishes what came in meanwhile; the socket is watched again."""
+        """Scale to zero: ask the pod to end."""
         if pod is not self._pod or pod.pid is None:
             return
-        self._pod = None
-        pod.tell("pod.stopping")
         # One that has yet to load its source has nothing to finish, and may never get so far as to listen.
         number = signal.SIGTERM if pod.loaded.done() else signal.SIGKILL
         self._task(self._processes.signal(pod.pid, number))
+        self._leave(pod)
+
+    def _leave(self, pod: PodProcess) -> None:
+        """A pod that ends is left alone with what is open on it, for so long; whoever comes gets another."""
+        self._pod = None
+        pod.tell("pod.stopping")
         asyncio.get_running_loop().call_later(GRACE + 5, lambda: self._task(self.kill(pod.name)))
         self._watch(True)
 

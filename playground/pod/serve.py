@@ -62,7 +62,7 @@ async def _serve(source: Path, tapped: bool, secret: str) -> int:
     emit([_told("pod.loaded", services=await discover(app))])
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        install_shutdown_hook(asyncio.get_running_loop(), stop.set, number)
+        install_shutdown_hook(asyncio.get_running_loop(), lambda: _drain(stop), number)
     gate = Gate(os.environ["LEDGER_URL"], os.environ["POD_NAME"]) if "POD_GATED" in os.environ else None
     served: Any = Tap(app, emit, gate) if tapped else app
     if secret:
@@ -72,6 +72,12 @@ async def _serve(source: Path, tapped: bool, secret: str) -> int:
     else:
         await hypercorn_serve(served, server_config(address()), shutdown_trigger=stop.wait, mode="asgi")
     return 0
+
+
+def _drain(stop: asyncio.Event) -> None:
+    if not stop.is_set():
+        emit([_told("pod.draining")])  # whoever brings up pods must know that this one takes no more
+        stop.set()
 
 
 async def serve_connection(app: Any, fd: int) -> None:

@@ -105,6 +105,11 @@ class PodReady(OfPod):
     """It accepts connections."""
 
 
+@event("pod.draining", by="pod")
+class PodDraining(OfPod):
+    """It was sent SIGTERM, by whomever: it accepts no more connections, finishes what is open, and ends."""
+
+
 @event("pod.stopping", by="backend")
 class PodStopping(OfPod):
     """It is asked to stop."""

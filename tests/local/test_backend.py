@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from playground import Playground
 from playground.errors import StartError
-from tests.contract import Contract, deploy_all
+from tests.contract import Contract, deploy_all, eventually
 
 pytestmark = pytest.mark.local
 
@@ -53,3 +55,42 @@ def test_a_signal_from_a_terminal_is_a_kill_like_any_other(pg: Playground) -> No
     os.kill(process.pid, signal.SIGKILL)
     invocation.result()
     assert invocation.attempts[0].outcome == "killed"
+
+
+SLOW = """
+import os, time
+import restate
+
+slow = restate.Service("Slow")
+
+def step(until: str) -> str:
+    while until and not os.path.exists(until):
+        time.sleep(0.02)
+    return until
+
+@slow.handler()
+async def work(ctx: restate.Context, until: str) -> str:
+    return await ctx.run_typed("step", step, until=until)
+"""
+
+
+def test_a_pod_that_was_asked_to_end_from_outside_keeps_nobody_waiting(pg: Playground, tmp_path: Path) -> None:
+    """It accepts no more, so the address is watched again while it finishes, however long that takes."""
+    pg.deploy(name="slow", source=SLOW)
+    held = pg.send("Slow/work", str(tmp_path / "until")).wait_for(entry="step")
+    (pod,) = (pod for pod in pg.pods if pod.service == "slow")
+    activator = pg._backend._activators[pod.revision]  # type: ignore[attr-defined]
+    (process,) = activator.pods
+    os.kill(process.pid, signal.SIGTERM)
+    eventually(
+        lambda: not any(each.status == psutil.CONN_LISTEN for each in psutil.Process(process.pid).net_connections())
+    )
+    # Restate may use a connection that is open already; the one who comes by a new one is not refused, and is served.
+    host, port = activator.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as caller:
+        caller.sendall(b"GET /health HTTP/1.1\r\nhost: slow\r\nconnection: close\r\n\r\n")
+        assert caller.recv(100).startswith(b"HTTP/1.1 ")
+    assert psutil.pid_exists(process.pid) and pod.phase == "stopping", "it is there yet: another has answered"
+    (tmp_path / "until").touch()
+    assert held.result(timeout=60) == str(tmp_path / "until")
+    pg.wait_for(pods=0, timeout=60)
