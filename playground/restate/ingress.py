@@ -103,7 +103,12 @@ class Ingress:
         else:
             content, headers = reason.encode(), {"content-type": "text/plain"}
             path = f"/restate/awakeables/{quote(awakeable, safe='')}/reject"
-        answer = await self._request("POST", path, content=content, headers=headers)
+        while True:
+            try:
+                answer = await self._request("POST", path, content=content, headers=headers)
+                break
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)  # the server died before it answered; of two completions the first counts
         if not answer.is_success:
             raise refusal(f"{awakeable!r} cannot be completed.", answer, "Take the id from inv.awakeables.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import random
@@ -259,3 +260,28 @@ def test_a_recording_saves_loads_and_shows_the_same(signup: Playground, tmp_path
     assert invocation_table(loaded.invocation(invocation.id), loaded.timeline) == shown
     first = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[0])
     assert first["schema"] == 1
+
+
+def test_an_awakeable_that_is_completed_while_the_server_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what became of the request; of two completions the first counts, so it is sent again."""
+    with Playground.open() as pg, ThreadPoolExecutor() as threads:
+        pg.deploy(name="signup", source=SIGNUP)
+        waiting = pg.send("Signup/signup", {"username": "ada"}).wait_for(status="suspended")
+        client, sent = pg._ingress._client, threading.Event()
+        request = client.request
+
+        async def watched(*args: object, **options: object) -> httpx.Response:
+            asking = asyncio.ensure_future(request(*args, **options))  # type: ignore[arg-type]
+            asking.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+            await asyncio.wait([asking], timeout=1)  # it is written, and the server stands still
+            sent.set()
+            return await asking
+
+        monkeypatch.setattr(client, "request", watched)
+        server = psutil.Process(pg._backend._server.pid)  # type: ignore[attr-defined]
+        server.suspend()
+        completed = threads.submit(pg.resolve, waiting.awakeables[0], "clicked")
+        assert sent.wait(30)
+        server.kill()
+        completed.result(60)
+        assert waiting.result() == "The new user ada is signed up and activated"
