@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ class Engine:
     def __init__(self, name: str = "playground-engine") -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_tell)
+        self._ending = False
         self._started: dict[concurrent.futures.Future[Any], Coroutine[Any, Any, Any]] = {}
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -50,7 +52,7 @@ class Engine:
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:  # closed in this very moment
             work.close()
-            raise _closed() from None
+            raise closed() from None
         self._started[future] = work
         future.add_done_callback(lambda done: self._started.pop(done, None))
         return future
@@ -77,7 +79,7 @@ class Engine:
             return future.result()
         except concurrent.futures.CancelledError:
             work.close()
-            raise _closed() from None  # by another thread, while this one was waiting
+            raise closed() from None  # by another thread, while this one was waiting
         except BaseException:
             future.cancel()
             raise
@@ -85,7 +87,7 @@ class Engine:
     def close(self) -> None:
         """Cancel what still runs, stop the loop, join the thread. Safe to call twice."""
         if not self._loop.is_closed() and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop.call_soon_threadsafe(self._end)
             self._thread.join()
             for future, work in tuple(self._started.items()):
                 work.close()  # it came too late for the loop
@@ -94,22 +96,31 @@ class Engine:
     def _check_running(self, work: Coroutine[Any, Any, Any]) -> None:
         if not self.running:
             work.close()
-            raise _closed()
+            raise closed()
+
+    def _end(self) -> None:
+        if not self._ending:  # a second stop would fall into the tidying up
+            self._ending = True
+            self._loop.stop()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._ending:
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):  # asyncio lets these, alone, end a loop
+                    self._loop.run_forever()
             while tasks := asyncio.all_tasks(self._loop):
                 for task in tasks:
                     task.cancel()
-                self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                    self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
 
 
-def _closed() -> PlaygroundClosed:
+def closed() -> PlaygroundClosed:
+    """What everybody is told who asks something of a playground that is closed."""
     return PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
 
 

@@ -22,8 +22,8 @@ from playground.backend import Backend, Settings
 from playground.current import close_current, make_current, notebooks_shell
 from playground.deploying import Deployer
 from playground.door import Door
-from playground.engine import Engine
-from playground.errors import DeployError, PlaygroundClosed, PlaygroundError, PodNotFound, RequestError, WaitTimeout
+from playground.engine import Engine, closed
+from playground.errors import DeployError, PlaygroundError, PodNotFound, RequestError, WaitTimeout
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
 from playground.jupyter.passage import Passage
 from playground.ledger.client import LedgerClient
@@ -640,8 +640,11 @@ class Playground:
         """Run something on the engine. What fails because another thread closes the playground says just that."""
         try:
             return self._engine.run(work, timeout)
-        except (PlaygroundError, concurrent.futures.CancelledError):
-            self._check_open()
+        except Exception as error:
+            if self._closed:  # its connections are closed too, and their libraries have words of their own
+                raise closed() from None
+            if isinstance(error, PlaygroundError | concurrent.futures.CancelledError):
+                self._backend.check()
             raise
 
     def _trouble(self) -> tuple[str, str]:
@@ -670,7 +673,7 @@ class Playground:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
+            raise closed()
         self._backend.check()
 
     def __repr__(self) -> str:

@@ -94,7 +94,7 @@ class Families:
             unsure = [t.id for t in traces if not t.parent and t.sent_at is None and token in _said(t)]
         for invocation in unsure:
             if invocation not in self._orphans:
-                self._playground._engine.run(self._trace_back(invocation))
+                self._playground._run(self._trace_back(invocation))
 
     def read(self, invocation: str) -> None:
         """Have the recording hold what an invocation has called and sent, by the word of its journal.
@@ -107,7 +107,7 @@ class Families:
             await self._link(invocation)
             return not rows or rows[0]["status"] == "completed"
 
-        if self._playground._engine.run(read()):
+        if self._playground._run(read()):
             self._read.add(invocation)
 
     # -- asking Restate -------------------------------------------------------------------------------

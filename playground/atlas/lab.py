@@ -168,7 +168,7 @@ class Lab:
                 for invocation in loose:
                     self.families.read(invocation)
                 time.sleep(SHORTLY)
-            lab._engine.run(lab._recorder.look())  # what nobody has told of yet: queued, or called through the ingress
+            lab._run(lab._recorder.look())  # what nobody has told of yet: queued, or called through the ingress
             self.families.ask(token(run.number))
             with lab.recording.lock:
                 if self._over(run) and not self.families.of(run.invocation.id).loose:
@@ -234,7 +234,7 @@ class Lab:
                 causes[effect.kind, plain(trace.target) if trace else "", step] += 1
             traces, strangers = run.traces, [plain(trace.target) for trace in run.strangers]
         if not stuck:
-            lab._engine.run(lab._result(run.invocation.id, 10))  # recorded whole; what a pod tells may be cut
+            lab._run(lab._result(run.invocation.id, 10))  # recorded whole; what a pod tells may be cut
             root = run.invocation.trace
             value = plain(as_json(root.value), kinds)
             failure = plain(f"{root.failure[0]}: {root.failure[1]}", kinds) if root.failure else ""

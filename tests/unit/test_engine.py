@@ -69,3 +69,32 @@ def test_a_socket_that_is_ready_when_its_wait_is_cancelled_is_no_news(caplog: py
         engine.run(stumbles())
         assert len(caplog.records) == 1
     engine.close()
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_nothing_that_a_coroutine_raises_ends_the_thread(kind: type[BaseException]) -> None:
+    engine = Engine()
+
+    async def leaves() -> None:
+        raise kind
+
+    async def leaves_when_cancelled() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise kind
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(3):
+            with pytest.raises(kind):
+                pool.submit(engine.run, leaves()).result(10)
+        assert engine.run(asyncio.sleep(0, "still there"), 10) == "still there"
+        in_background = engine.start(leaves_when_cancelled())
+        waiting = pool.submit(engine.run, asyncio.sleep(60))
+        engine.run(asyncio.sleep(0))
+        closing = pool.submit(engine.close)
+        closing.result(10)
+        with pytest.raises(PlaygroundClosed):
+            waiting.result(10)
+        assert in_background.done()
+    assert not engine.running

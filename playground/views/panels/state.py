@@ -71,7 +71,7 @@ class StatePanel(Panel):
         changes = {str(name): _checked(name, value) for name, value in dict(data.get("changes") or {}).items()}
         seen = {str(name): value for name, value in dict(data.get("seen") or {}).items()}
         recording, admin = playground.recording, playground._admin
-        playground._engine.run(keyed.edit_state(recording, admin, service, key, changes, seen, PATIENCE))
+        playground._run(keyed.edit_state(recording, admin, service, key, changes, seen, PATIENCE))
         return {"said": f"The state of {service}/{key} is changed."}
 
     def whole(self, recording: Recording, data: Data) -> str:
