@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from playground import Playground
-from playground.errors import PodNotFound
+from playground.errors import PlaygroundClosed, PodNotFound
 from tests.local.conftest import SIGNUP, Holder, eventually
 
 pytestmark = pytest.mark.local
@@ -225,6 +225,26 @@ def test_what_was_under_way_goes_on_in_the_next_playground_on_the_same_data(tmp_
         eventually(lambda: (trace := pg.recording.timeline.invocations.get(new.id)) and trace.attempts)
         assert pg.invocation(new.id).attempts[0].revision == "signup-00003"
         assert pg.deploy(name="signup", source=SIGNUP).revision == "signup-00004"
+
+
+def test_a_deployment_whose_registration_was_never_answered_is_revived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Restate sends requests there: it must not be to an address that nobody has."""
+    with Playground.open(data_dir=tmp_path / "data") as pg:
+        register = pg._admin.register
+
+        async def never_answered(*args: object, **options: object) -> object:
+            await register(*args, **options)  # type: ignore[arg-type]
+            psutil.Process(pg._backend._processes.pid).kill()  # type: ignore[attr-defined]
+            raise PlaygroundClosed("Its keeper was killed before the answer came.")
+
+        monkeypatch.setattr(pg._admin, "register", never_answered)
+        with pytest.raises(PlaygroundClosed):
+            pg.deploy(name="greeter", source=GREETER)
+    with Playground.open(data_dir=tmp_path / "data") as pg:
+        assert pg.call("Greeter/greet", "ada", timeout=60) == "Hello ada"
+        assert [each.name for each in pg.revisions] == ["greeter-00001"]
 
 
 def test_pods_started_afresh_work_like_forked_ones() -> None:
