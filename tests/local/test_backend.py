@@ -65,6 +65,7 @@ slow = restate.Service("Slow")
 
 def step(until: str) -> str:
     while until and not os.path.exists(until):
+        print("not yet")
         time.sleep(0.02)
     return until
 
@@ -92,6 +93,8 @@ def test_a_pod_that_was_asked_to_end_from_outside_keeps_nobody_waiting(pg: Playg
         assert caller.recv(100).startswith(b"HTTP/1.1 ")
     assert psutil.pid_exists(process.pid), "another has answered"
     assert pod.phase == "stopping"
+    # What the one that ends still says is not taken for work of the one that is idle.
+    eventually(lambda: activator.pods == [process])
     (tmp_path / "until").touch()
     assert held.result(timeout=60) == str(tmp_path / "until")
     pg.wait_for(pods=0, timeout=60)
