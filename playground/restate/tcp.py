@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -27,6 +28,8 @@ HEAD_TIMEOUT = 10.0
 """Seconds a client has for them."""
 PATIENCE = 10.0
 """Seconds a request waits for a server that is just being restarted."""
+LINGER = 2.0
+"""Seconds a client has to hear an answer that came before all it had to send."""
 CHUNK = 1 << 16
 
 _HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te", b"trailer"}
@@ -86,18 +89,14 @@ class TcpDoor:
                 method, path, _ = request.split(b" ", 2)
                 if is_ui(path.decode("latin-1").partition("?")[0]):
                     writer.write(await self._ui(method.decode("latin-1"), path.decode("latin-1")))
-                    await writer.drain()
-                    return
-                inner_reader, inner_writer = await self._connect()
+                else:
+                    with await self._connect() as inner:
+                        await asyncio.get_running_loop().sock_sendall(inner, request)
+                        await _pass_on(reader, writer, inner)
             except _Refused as refused:
                 writer.write(refused.answer)
-                await writer.drain()
-                return
-            try:
-                inner_writer.write(request)
-                await _pass_on(reader, writer, inner_reader, inner_writer)
-            finally:
-                inner_writer.close()
+            await writer.drain()
+            await _linger(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
             pass  # the client, or the server, has gone away: the other sees its connection closed
         finally:
@@ -147,15 +146,22 @@ class TcpDoor:
         head += [f"content-length: {len(body)}", "referrer-policy: same-origin", "connection: close", "", ""]
         return "\r\n".join(head).encode("latin-1") + body
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+    async def _connect(self) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE
         while True:
+            inner = socket.socket(socket.AF_UNIX)
+            inner.setblocking(False)
             try:
-                return await asyncio.open_unix_connection(self._socket)
-            except OSError:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise _Refused("503 Service Unavailable") from None
-                await asyncio.sleep(0.05)
+                await loop.sock_connect(inner, self._socket)
+                return inner
+            except BaseException as error:
+                inner.close()
+                if not isinstance(error, OSError):
+                    raise
+            if loop.time() > deadline:
+                raise _Refused("503 Service Unavailable")
+            await asyncio.sleep(0.05)
 
 
 def secret_of(url: str) -> str:
@@ -180,24 +186,38 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     return name.lower(), value.strip()
 
 
-async def _pass_on(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    inner_reader: asyncio.StreamReader,
-    inner_writer: asyncio.StreamWriter,
-) -> None:
-    """Carry bytes both ways until one side has ended: the answer is complete, or nobody waits for it any more."""
-    ways = [asyncio.ensure_future(_copy(reader, inner_writer)), asyncio.ensure_future(_copy(inner_reader, writer))]
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inner: socket.socket) -> None:
+    """Carry bytes both ways until the answer is complete, or nobody waits for it any more.
+
+    A server may answer before it has read the whole body, and close. The answer is there to be read although
+    nothing can be written any more; asyncio's streams drop it then, so this side is a bare socket.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def ask() -> None:
+        while data := await reader.read(CHUNK):
+            await loop.sock_sendall(inner, data)
+
+    async def answer() -> None:
+        while data := await loop.sock_recv(inner, CHUNK):
+            writer.write(data)
+            await writer.drain()
+
+    asking, answering = asyncio.ensure_future(ask()), asyncio.ensure_future(answer())
     try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((asking, answering), return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done() or asking.exception() is not None:  # else the client has gone away
+            await asyncio.wait((answering,))
     finally:
-        await _end(ways)
+        await _end((asking, answering))
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(CHUNK):
-        writer.write(data)
-        await writer.drain()
+async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read what a client still sends after its answer: a connection closed on unread bytes is reset, answer and all."""
+    writer.write_eof()
+    async with asyncio.timeout(LINGER):
+        while await reader.read(CHUNK):
+            pass
 
 
 async def _end(ways: Iterable[asyncio.Future[None]]) -> None:
