@@ -26,6 +26,8 @@ _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 """Kubernetes' rule for names, short enough to leave room for a revision's suffix."""
 DEPLOYMENT = "deployment"
 """The file beside a revision's source that says which Restate deployment it is."""
+ADDRESS = "address"
+"""The file that says where Restate was asked to register it: it may have, and the answer have come to nobody."""
 
 
 class Deployer:
@@ -97,6 +99,7 @@ class Deployer:
                 self._check_names(name, started)
                 if not breaking:
                     await self._check_handlers(name, started)
+                (self._directory / revision / ADDRESS).write_text(started.address.rstrip("/"), "utf-8")
                 deployment = await self._register(name, started, breaking)
             except BaseException:
                 await self._backend.discard_revision(revision)
@@ -133,6 +136,9 @@ class Deployer:
         known = await self._admin.deployments()
         in_use = {row.get("pinned_deployment_id") for row in await self._admin.unfinished()}
         ids = {folder: _text(folder / DEPLOYMENT) for folder in folders}
+        unclaimed = {address: deployment for deployment, address in known.items() if deployment not in ids.values()}
+        for folder in folders:
+            ids[folder] = ids[folder] or unclaimed.pop(_text(folder / ADDRESS), "")
         names = {folder: folder.name[: -len("-00001")] for folder in folders}
         latest = {names[folder]: folder for folder in folders if ids[folder] in known}
         for folder, name in names.items():

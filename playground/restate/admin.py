@@ -83,10 +83,11 @@ class Admin:
             )
         return dict(answer.json())
 
-    async def deployments(self) -> set[str]:
-        """The ids of all deployments that are registered."""
+    async def deployments(self) -> dict[str, str]:
+        """All deployments that are registered: {id: address}."""
         answer = await self._request("GET", "/deployments")
-        return {str(row["id"]) for row in answer.json()["deployments"]} if answer.is_success else set()
+        rows = answer.json()["deployments"] if answer.is_success else []
+        return {str(row["id"]): str(row.get("uri", "")).rstrip("/") for row in rows}
 
     async def move(self, deployment: str, address: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Say that a deployment is at another address now; what is pinned to it goes on there.
