@@ -74,7 +74,7 @@ def test_a_new_state_waits_for_the_lock(shop: Playground) -> None:
     holder = shop.send("Cart/ada/slow")
     holder.wait_for(entry="Sleep")
     with pytest.raises(WaitTimeout, match="when the key's lock is free") as error:
-        shop.set_state("Cart", "ada", {"count": 1}, timeout=0.2)
+        shop.set_state("Cart", "ada", {"count": 1}, timeout=0.6)
     assert "Cart/ada/slow" in error.value.why
     holder.result()
     eventually(lambda: shop.state("Cart", "ada") == {"count": 1})
