@@ -309,12 +309,13 @@ def test_a_killed_keeper_is_told_at_the_next_call_and_nothing_hangs_or_is_left(
 
 def test_an_opening_interrupted_at_any_moment_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = {child.pid for child in psutil.Process().children()}  # of playgrounds that other tests share
     opened: list[Playground] = []
     for _ in range(4):
         interrupted(lambda: opened.append(Playground.open()), random.uniform(0, 1.2))
     for each in opened:
         each.close()
-    eventually(lambda: not any(keeper_like(child) for child in psutil.Process().children()), timeout=30)
+    eventually(lambda: not any(keeper_like(c) for c in psutil.Process().children() if c.pid not in before), timeout=30)
     assert list(tmp_path.glob("durable-playground-*")) == []
 
 
