@@ -12,6 +12,8 @@ from playground.recording import Recording
 
 DIRECTORY_PREFIX = "durable-playground-"
 """Data directories of playgrounds that were not given one."""
+PID_FILE = "keeper.pid"
+"""In a data directory: the process it belongs to. First that is whoever opens the playground, then the keeper."""
 
 
 def asked_for() -> str:
@@ -43,7 +45,9 @@ def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
             ) from error
         return path
     try:
-        return Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+        made = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+        (made / PID_FILE).write_text(str(os.getpid()))
+        return made
     except OSError as error:
         raise StartError(
             "There is no room for a data directory.", f"{error.strerror}: {tempfile.gettempdir()}.", "export TMPDIR=..."

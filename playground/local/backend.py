@@ -15,6 +15,7 @@ from playground.local.activator import Activator
 from playground.local.binary import find_server
 from playground.local.exclusive import ExclusiveActivator
 from playground.local.keepers import HASH_SEEDS, Keepers
+from playground.local.leftovers import sweep
 from playground.local.outside import LedgerProcess
 from playground.local.processes import Processes
 from playground.local.server import RestateServer, check_directory
@@ -97,6 +98,7 @@ class LocalBackend:
         """Start keeper and server; the keeper imports the SDK while the server gets ready."""
         check_directory(self._directory)
         binary = await asyncio.to_thread(find_server)
+        await asyncio.to_thread(sweep)
         self._sockets = Sockets(self._directory)
         self._server = RestateServer(
             binary.path,

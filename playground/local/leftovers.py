@@ -4,12 +4,14 @@ A playground without a data directory of its own makes `durable-playground-…` 
 directory. While it lives, the file `keeper.pid` in there names its keeper, the one process that is
 the parent of all its others (see `keeper`). So a directory whose keeper is gone belongs to nobody, and
 a server or pod that its parent has left alone is a stray. There should never be either: the keeper ends
-and removes all, whatever happens to the kernel. This is what looks whether that is true.
+and removes all, whatever happens to the kernel. Only where there is no keeper yet, or where it was killed together
+with the kernel, something stays; the next playground that opens takes it away (`sweep`).
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from playground.local import sockets
 from playground.opening import DIRECTORY_PREFIX as PREFIX
 
 _STARTING_SECONDS = 60.0
@@ -51,13 +54,47 @@ class Stray:
 def data_dirs() -> list[DataDir]:
     """All temporary data directories of this user, by name."""
     found = []
-    for path in sorted(Path(tempfile.gettempdir()).glob(PREFIX + "*")):
+    for path in _directories():
         try:
-            if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.getuid():
-                found.append(DataDir(path, tree_size(path), _is_alive(path)))
+            found.append(DataDir(path, tree_size(path), _is_alive(path)))
         except FileNotFoundError:
             continue  # its playground was closed while we looked
     return found
+
+
+def sweep() -> None:
+    """Take away the data directories, and the shortcuts to sockets, of this user's playgrounds that are no more.
+
+    A directory is its opener's from the beginning, and then its keeper's: that process is named in it.
+    """
+    for path in _directories():
+        if not _lives(path):
+            shutil.rmtree(path, ignore_errors=True)
+    for shortcut in sockets.shortcuts():
+        try:
+            led_to = (shortcut / sockets.LINK).readlink()
+        except OSError:
+            continue  # its playground was closed while we looked
+        if _keeper_of(led_to) is None and not _is_young(shortcut):
+            shutil.rmtree(shortcut, ignore_errors=True)
+
+
+def _directories() -> list[Path]:
+    found = []
+    for path in sorted(Path(tempfile.gettempdir()).glob(PREFIX + "*")):
+        try:
+            if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.getuid():
+                found.append(path)
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _lives(directory: Path) -> bool:
+    try:
+        return _is_alive(directory)
+    except FileNotFoundError:
+        return True  # whoever is closing it removes it
 
 
 def tree_size(folder: Path) -> int:
@@ -115,7 +152,11 @@ def _is_stray(process: psutil.Process, ours: dict[int, psutil.Process], keepers:
 def _is_alive(directory: Path) -> bool:
     if (directory / "keeper.pid").exists():
         return _keeper_of(directory) is not None
-    # Between making the directory and naming the keeper, it is young; after that, it is nobody's.
+    return _is_young(directory)
+
+
+def _is_young(directory: Path) -> bool:
+    """Whether a keeper may still be on its way; a directory that has none after that is nobody's."""
     return time.time() - directory.stat().st_mtime < _STARTING_SECONDS
 
 

@@ -22,9 +22,8 @@ from typing import Any
 from playground.errors import PlaygroundClosed, StartError
 from playground.local import boot
 from playground.local.output import Output, no_files
+from playground.opening import PID_FILE
 
-PID_FILE = "keeper.pid"
-"""In the data directory: the keeper's process id, while the playground is open."""
 CLOSE_TIMEOUT = 5.0
 """Seconds the keeper has to end everything, until it is killed."""
 

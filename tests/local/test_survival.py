@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -307,3 +308,27 @@ def test_an_awakeable_that_is_completed_while_the_server_dies(monkeypatch: pytes
         server.kill()
         completed.result(60)
         assert waiting.result() == "The new user ada is signed up and activated"
+
+
+def test_what_a_killed_opening_leaves_is_taken_away_by_the_next(
+    holder: Callable[[str], Holder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is a moment at which the directory is there, and no keeper yet that could remove it."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = """
+from playground.local.backend import LocalBackend
+async def held(*_: object, **__: object) -> None:
+    print("made", flush=True)
+    __import__("time").sleep(60)
+LocalBackend.open = held
+from playground import Playground
+Playground.open()
+"""
+    held = holder(script)
+    assert held.says() == "made"
+    held.kill()
+    assert list(tmp_path.glob("durable-playground-*")), "nobody was there to remove it"
+    with Playground.open():
+        assert len(list(tmp_path.glob("durable-playground-*"))) == 1
+    assert not list(tmp_path.glob("durable-playground-*"))
