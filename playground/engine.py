@@ -55,6 +55,9 @@ class Engine:
             raise closed() from None
         self._started[future] = work
         future.add_done_callback(lambda done: self._started.pop(done, None))
+        if self._loop.is_closed():  # since; `close` may have looked before this was among what was started
+            work.close()
+            future.cancel()
         return future
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
