@@ -149,7 +149,7 @@ def test_lab_opens_the_first_notebook_on_loopback(environment: dict[str, str], t
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
         process.communicate()
-        assert process.returncode == 0
+        assert process.returncode in (0, -signal.SIGINT)  # Python may be on its way out already when it comes
     finally:
         deadline.cancel()
         process.kill()
