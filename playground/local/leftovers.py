@@ -164,8 +164,8 @@ def _keeper_of(directory: Path) -> int | None:
     """The pid of the directory's living keeper."""
     file = directory / "keeper.pid"
     try:
-        pid, written = int(file.read_text()), file.stat().st_mtime
+        pid, written = int(file.read_text().split()[0]), file.stat().st_mtime
         # A process younger than the file has only been given the same number.
         return pid if psutil.Process(pid).create_time() <= written + 1 else None
-    except (OSError, ValueError, psutil.Error):
+    except (OSError, ValueError, IndexError, psutil.Error):
         return None

@@ -74,6 +74,13 @@ class Output:
             finally:
                 os.close(end)
 
+    def close(self) -> None:
+        """Nobody listens any more to what the child may have said."""
+        ends, self._ends = self._ends, {}
+        for end in ends:
+            asyncio.get_running_loop().remove_reader(end)
+            os.close(end)
+
     def _read(self, end: int) -> None:
         data = self._data(end)
         if data:

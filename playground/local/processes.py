@@ -73,6 +73,7 @@ class Processes:
         self._exits: dict[int, _Question] = {}
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._closing = self._gone = False
+        self._outputs: weakref.WeakSet[Output] = weakref.WeakSet()
         self._keeper: subprocess.Popen[bytes] | None = None
 
     async def start(self, *, also_remove: Path | None = None) -> None:
@@ -99,8 +100,8 @@ class Processes:
                     stdout=log,
                     stderr=log,
                 )
-            os.truncate(lock, 0)
-            os.write(lock, str(self._keeper.pid).encode())
+            # In one write: whoever reads it meanwhile finds a process, the opener or the keeper.
+            os.pwrite(lock, f"{self._keeper.pid}\n".ljust(12).encode(), 0)
         ours.setblocking(False)
         self._socket = ours
         _lifelines.add(ours)
@@ -164,6 +165,7 @@ class Processes:
         on_exit: Callable[[int], None],
     ) -> int:
         """Start a module (a pod, the ledger) on an inherited listening socket; returns its pid."""
+        self._outputs.add(output)
         path = boot.learners_path()
         command = {"do": "serve", "module": module, "argv": [str(argument)], "path": path, "env": env, "fork": fork}
         return await self._started(command, [listening, output.words, output.events], on_exit)
@@ -187,6 +189,8 @@ class Processes:
             if time.monotonic() > deadline:
                 self._keeper.kill()
             await asyncio.sleep(0.01)
+        for output in list(self._outputs):  # nobody is told any more that those children have ended
+            output.close()
         if self._remove:  # the keeper has done it, unless it was killed
             shutil.rmtree(self._directory, ignore_errors=True)
         else:

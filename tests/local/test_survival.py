@@ -332,3 +332,20 @@ Playground.open()
     with Playground.open():
         assert len(list(tmp_path.glob("durable-playground-*"))) == 1
     assert not list(tmp_path.glob("durable-playground-*"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists a process's descriptors")
+def test_a_playground_that_was_closed_keeps_no_descriptors() -> None:
+    def used() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def live() -> None:
+        with Playground.open() as pg:
+            pg.deploy(name="greeter", source=GREETER)
+            pg.call("Greeter/greet", "ada")
+
+    live()
+    before = used()
+    for _ in range(3):
+        live()
+    assert used() <= before
