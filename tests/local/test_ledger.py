@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -181,5 +182,6 @@ def kill_ledger(pg: Playground) -> None:
     port = httpx.URL(pg.ledger.url).port
     keeper = next(p for p in psutil.Process().children() if "playground.local.keeper" in " ".join(p.cmdline()))
     for process in keeper.children():
-        if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("inet")):
-            os.kill(process.pid, signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):  # an idle pod is stopped meanwhile
+            if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("inet")):
+                os.kill(process.pid, signal.SIGKILL)
