@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from playground.cli.cluster import app as cluster
 from playground.errors import PlaygroundError, SetupError
-from playground.knative.commands import app as cluster
 
 app = typer.Typer(
     name="python -m playground",
@@ -40,8 +40,8 @@ def doctor(
     ] = False,
 ) -> None:
     """Look at this machine; say what is missing and the line that helps. Status 1 if something is."""
-    from playground.doctor import run_checks, table
-    from playground.opening import asked_for
+    from playground.cli.doctor import run_checks, table
+    from playground.runtime.opening import asked_for
 
     checks = run_checks(cluster=with_cluster or asked_for() == "knative")
     Console(highlight=False).print(table(checks))
@@ -60,7 +60,7 @@ def lab(
     """Open JupyterLab on the first notebook. What follows `--` goes to JupyterLab, such as `-- --no-browser`."""
     import importlib.util
 
-    from playground.local.binary import find_server
+    from playground.backends.local.binary import find_server
 
     if importlib.util.find_spec("jupyterlab") is None:
         raise SetupError("JupyterLab is not installed.", f"{sys.executable} does not have it.", "make lab")
@@ -103,7 +103,7 @@ def notebooks(
     """Execute the notebooks in fresh kernels and refresh their committed outputs."""
     import time
 
-    from playground import notebooks as lessons
+    from playground.cli import notebooks as lessons
 
     paths = lessons.find(names or [])
     if check:
@@ -121,7 +121,7 @@ def server(
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Say where the Restate server is, its version, and how it was found."""
-    from playground.local.binary import find_server
+    from playground.backends.local.binary import find_server
 
     found = find_server(fetch=fetch)
     if as_json:
@@ -138,8 +138,8 @@ def clean(
     keep_server: Annotated[bool, typer.Option("--keep-server", help="Leave the downloaded server.")] = False,
 ) -> None:
     """Remove the downloaded server, and the data of playgrounds that are no more."""
-    from playground.local.binary import cache_dir
-    from playground.local.leftovers import data_dirs, tree_size
+    from playground.backends.local.leftovers import data_dirs, tree_size
+    from playground.core.paths import cache_dir
 
     directories = data_dirs()
     alive = [directory.path for directory in directories if directory.alive]

@@ -14,7 +14,7 @@ from playground.recording import Attempt, Event, Trace
 from playground.recording import Pod as RecordedPod
 from playground.recording.timeline import awakeable_id
 from playground.restate.admin import as_json
-from playground.revisions import deployment_of, last_kept
+from playground.runtime.revisions import deployment_of, last_kept
 from playground.views import text
 
 if TYPE_CHECKING:

@@ -17,26 +17,27 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 
-from playground import keyed
-from playground.backend import Backend, Settings
+from playground.backends.backend import Backend
+from playground.core.door import Door
+from playground.core.engine import Engine, closed
+from playground.core.proxies import exempt_loopback
+from playground.core.settings import Settings
 from playground.current import close_current, make_current, notebooks_shell
-from playground.deploying import Deployer
-from playground.door import Door
-from playground.engine import Engine, closed
 from playground.errors import DeployError, PlaygroundError, PodNotFound, RequestError, WaitTimeout
 from playground.invocation import Invocation, Pod, Pods, Queue, Service, State, parsed
 from playground.jupyter.passage import Passage
-from playground.ledger.client import LedgerClient
-from playground.opening import asked_for, data_directory, features_asked_for, make_backend
-from playground.proxies import exempt_loopback
 from playground.recording import Event, Recording
-from playground.recording.recorder import Recorder
 from playground.restate.admin import Admin
 from playground.restate.body import as_body, check_body
 from playground.restate.ingress import NO_BODY, Ingress, encode
 from playground.restate.target import Target, parse_target
 from playground.restate.tcp import TcpDoor, secret_of
-from playground.revisions import Revisions, in_use
+from playground.runtime import keyed
+from playground.runtime.deploying import Deployer
+from playground.runtime.ledger import LedgerClient
+from playground.runtime.opening import asked_for, data_directory, features_asked_for, make_backend
+from playground.runtime.recorder import Recorder
+from playground.runtime.revisions import Revisions, in_use
 from playground.ui import Ui, way_through_jupyter
 
 if TYPE_CHECKING:

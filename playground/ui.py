@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from playground.door import Door
+from playground.core.door import Door
 from playground.jupyter import passage
 
 _LINK = """

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from playground.atlas.outcome import THROUGH_INGRESS, Outcome
 from playground.atlas.points import Point
+from playground.core.text import plural
 from playground.errors import AtlasError, NothingObserved
 from playground.recording import Recording, Trace
-from playground.views.text import atlas_table, plural
+from playground.views.text import atlas_table
 
 if TYPE_CHECKING:
     from playground.views.atlas.widget import AtlasWidget

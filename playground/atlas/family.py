@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from playground.atlas.fresh import plain
+from playground.core.text import duration
 from playground.errors import PlaygroundError
 from playground.recording import Entry, Event, Trace
 from playground.recording.kinds import PlanUnknown
-from playground.views.words import duration
 
 if TYPE_CHECKING:
     from playground.session import Playground

@@ -26,12 +26,12 @@ from playground.atlas.outcome import THROUGH_INGRESS, Seen
 from playground.atlas.points import Point
 from playground.atlas.run import Count, Drive, Request, Run, keyed
 from playground.atlas.steps import Accident, steps
+from playground.core.text import duration
 from playground.errors import PlaygroundError, RequestError
 from playground.invocation import Invocation, standing
 from playground.recording import Trace
 from playground.recording.kinds import PlanHold
 from playground.restate.admin import as_json
-from playground.views.words import duration
 
 if TYPE_CHECKING:
     from playground.session import Playground

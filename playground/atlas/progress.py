@@ -11,7 +11,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from playground.views.text import clean, plural
+from playground.core.text import clean, plural
 
 
 class Progress:

@@ -18,7 +18,7 @@ from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.handlers import ProxyHandler, RewritableResponse
 from tornado import web
 
-from playground.door import Door
+from playground.core.door import Door
 from playground.jupyter.passage import BASE, NOTES, find
 from playground.restate.ui import at_prefix, is_ui
 

@@ -14,7 +14,7 @@ import re
 import secrets
 from pathlib import Path
 
-from playground.door import Door
+from playground.core.door import Door
 
 BASE = "PLAYGROUND_JUPYTER_BASE"
 """In a kernel's environment: the path at which Jupyter's own pages begin, e.g. "/user/ada/"."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from playground.core.text import table
 from playground.errors import InvocationFailed
 from playground.invocation import Invocation
 from playground.lessons.facts import Claim, Term
@@ -12,7 +13,6 @@ from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 from playground.recording import Effect, Trace
 from playground.restate.admin import as_json
-from playground.views.text import table
 
 _DOCS = "https://docs.restate.dev"
 

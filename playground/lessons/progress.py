@@ -14,8 +14,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from playground.home import data_home
-from playground.views.text import table
+from playground.core.paths import data_home
+from playground.core.text import table
 
 KEPT = ("correct", "not yet", "error")
 _SHAPES = {"correct": "✔ correct", "not yet": "✗ not yet", "error": "! error"}

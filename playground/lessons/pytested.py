@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from playground.core.paths import CHECKOUT
+from playground.core.text import table
 from playground.lessons.outcome import Broken, CannotCheck
-from playground.views.text import table
 
 PATIENCE = 180.0
 """Seconds all tests together may take."""
@@ -228,7 +229,7 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 def _pytest(here: Path) -> str:
     """Run pytest in a folder; what it printed."""
-    root = str(Path(__file__).parents[2])
+    root = str(CHECKOUT)
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     process = subprocess.Popen(

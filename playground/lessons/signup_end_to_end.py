@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from playground.core.text import clean
 from playground.errors import InvocationFailed
 from playground.invocation import Invocation
 from playground.lessons.facts import Claim
@@ -13,7 +14,6 @@ from playground.lessons.write import Write
 from playground.recording import Trace
 from playground.recording.timeline import awakeable_id
 from playground.recording.trace import FIRST_AWAKEABLE
-from playground.views.text import clean
 
 _DOCS = "https://docs.restate.dev"
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from playground.core.text import clean
 from playground.errors import InvocationFailed, RequestError, WaitTimeout
 from playground.invocation import Invocation, standing
 from playground.lessons.outcome import Broken, CannotCheck, NotYet
@@ -19,7 +20,6 @@ from playground.lessons.seen import Seen
 from playground.recording import Attempt, Effect, Trace
 from playground.restate.admin import as_json
 from playground.restate.ingress import NO_BODY
-from playground.views.text import clean
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas

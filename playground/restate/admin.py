@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
-from playground.door import Door
+from playground.core.door import Door
 from playground.errors import RequestError, StartError
 from playground.restate import protocol
 from playground.restate.ingress import refusal

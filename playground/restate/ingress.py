@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from playground.door import Door
+from playground.core.door import Door
 from playground.errors import RequestError
 from playground.restate.target import Target
 

@@ -6,7 +6,7 @@ Restate's own defaults are for production. Each setting is an environment variab
 
 from __future__ import annotations
 
-from playground.backend import Settings
+from playground.core.settings import Settings
 
 MAX_RETRY_INTERVAL = "5s"
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from playground.door import Door
+from playground.core.door import Door
 from playground.restate.ui import at_prefix, is_ui
 
 MAX_HEAD = 1 << 16

@@ -15,6 +15,7 @@ import json
 from os import PathLike
 from pathlib import Path
 
+from playground.core.text import clean
 from playground.errors import RecordingError
 from playground.recording import Recording
 from playground.views import model, text
@@ -55,7 +56,7 @@ def page(recording: Recording, invocation: str) -> str:
         picture = model.picture(timeline, invocation)
         details = all_details(recording, timeline.family(invocation))
         table = text.invocation_table(trace, timeline)
-        title = text.clean(trace.target)
+        title = clean(trace.target)
     script, style = esm("lens-page.js"), f"{_PAGE_STYLE}\n{css('live.css', 'lens.css')}"
     data = json.dumps({"picture": picture, "details": details}, separators=(",", ":")).replace("<", "\\u003c")
     policy = f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'"

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from playground.core.text import clean, duration
 from playground.recording import Timeline
 from playground.views import layout, model, text
 from playground.views.live import Picture
+from playground.views.outside import effect_word, outside
 from playground.views.pen import PAPER, Ink, Pen, measure, tint
-from playground.views.words import duration, effect_word, outside
 
 WIDTH = 900
 """Pixels it is meant to be shown in."""
@@ -38,7 +39,7 @@ def png(timeline: Timeline, invocation: str) -> bytes:
     """The picture of an invocation as it is now. Hold the recording's lock."""
     trace = timeline.invocations[invocation]
     drawing = _Drawing(model.picture(timeline, invocation), invocation)
-    return drawing.draw(text.clean(trace.target), text.summary(trace, timeline))
+    return drawing.draw(clean(trace.target), text.summary(trace, timeline))
 
 
 class _Drawing:

@@ -7,43 +7,14 @@ by its ordinal. Columns are aligned by characters, so they read in any fixed-wid
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas, Outcome
 
+from playground.core.text import NONE, clean, one_line, plural, table
 from playground.recording import Attempt, Effect, Entry, Pod, Timeline, Trace
-
-NONE = "–"
-MAX_CELL = 60
-_ID = re.compile(r"\b(sign_1|prom_1|inv_1)[\w-]+")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> str:
-    """Align rows under a head. Cells are cut at 60 characters and lose their control characters."""
-    cells = [[clean(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    lines.insert(1, "  ".join("─" * width for width in widths))
-    return "\n".join([*([title] if title else []), *lines])
-
-
-def clean(text: object) -> str:
-    """Text from outside as one short line that cannot act: no control or direction marks, ids shortened."""
-    line = one_line(text)
-    return line if len(line) <= MAX_CELL else line[: MAX_CELL - 1] + "…"
-
-
-def one_line(text: object) -> str:
-    """Text from outside as one line that cannot act, however long."""
-    return _ID.sub(r"\1…", "".join(c if c.isprintable() else " " for c in str(text)))
-
-
-def plural(count: int, noun: str) -> str:
-    """ "1 pod", "2 pods"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def invocation_table(trace: Trace, timeline: Timeline) -> str:

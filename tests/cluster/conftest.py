@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from playground import Playground
+from playground.backends.knative import place
 from playground.errors import StartError
-from playground.knative import place
 from tests.contract import deploy_all
 
 

@@ -9,10 +9,10 @@ from typing import TypeVar
 import pytest
 
 from playground import Playground
+from playground.backends.knative.connection import CONFIG_MAPS, KSERVICES, PODS, REVISIONS, Connection
+from playground.backends.knative.place import Place
+from playground.backends.knative.revision import RUN
 from playground.errors import DeployError
-from playground.knative.connection import CONFIG_MAPS, KSERVICES, PODS, REVISIONS, Connection
-from playground.knative.place import Place
-from playground.knative.revision import RUN
 from tests.contract import SHOP, SIGNUP, eventually
 
 pytestmark = pytest.mark.cluster

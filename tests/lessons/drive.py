@@ -18,9 +18,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from playground import lessons
+from playground.cli.notebooks import FOLDER
 from playground.lessons import course
 from playground.lessons.exercise import Exercise
-from playground.notebooks import FOLDER
 from tests.lessons import answers
 
 CELL_TIMEOUT = 120

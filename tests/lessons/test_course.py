@@ -13,9 +13,9 @@ import nbformat
 import pytest
 
 from playground import lessons
+from playground.backends.local.binary import find_server
+from playground.cli.notebooks import FOLDER
 from playground.lessons import course
-from playground.local.binary import find_server
-from playground.notebooks import FOLDER
 from tests.lessons import answers
 
 LESSONS = course.notebooks(FOLDER)

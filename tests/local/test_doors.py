@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from playground import Playground
+from playground.backends.local import sockets
 from playground.errors import PlaygroundClosed
-from playground.local import sockets
 from tests.local.conftest import SIGNUP, Holder, eventually
 
 pytestmark = pytest.mark.local

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import playground
-from playground.local.binary import find_server
+from playground.backends.local.binary import find_server
 from tests.local import smoke
 
 pytestmark = pytest.mark.local

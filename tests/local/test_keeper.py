@@ -321,5 +321,5 @@ def test_an_opening_interrupted_at_any_moment_leaves_nothing(tmp_path: Path, mon
 
 def keeper_like(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
-        return "playground.local.keeper" in process.cmdline()
+        return "playground.backends.local.keeper" in process.cmdline()
     return False

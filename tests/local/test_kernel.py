@@ -124,7 +124,7 @@ def test_an_error_is_shown_without_a_traceback(kernel: Kernel) -> None:
     kernel.run(OPEN)
     shown = kernel.run("%%service signup\nimport restate\noops(")
     assert "'(' was never closed (line 3)" in shown or "line 2" in shown
-    assert "playground/deploying.py" not in shown
+    assert "playground/runtime/deploying.py" not in shown
     assert "%%service needs one name" in kernel.run("%%service\nx = 1")
 
 

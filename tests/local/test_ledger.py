@@ -180,7 +180,7 @@ def test_a_ledger_that_is_killed_again_and_again_loses_nothing_and_tells_nothing
 
 def kill_ledger(pg: Playground) -> None:
     port = httpx.URL(pg.ledger.url).port
-    keeper = next(p for p in psutil.Process().children() if "playground.local.keeper" in " ".join(p.cmdline()))
+    keeper = next(p for p in psutil.Process().children() if "playground.backends.local.keeper" in " ".join(p.cmdline()))
     for process in keeper.children():
         with contextlib.suppress(psutil.NoSuchProcess):  # an idle pod is stopped meanwhile
             if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections("inet")):

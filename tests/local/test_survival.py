@@ -72,7 +72,7 @@ def test_nothing_is_left_when_the_keeper_is_killed(holder: Callable[[str], Holde
     held = holder(HOLD)
     while held.says() != "busy":
         pass
-    keeper = next(line for line in held.left_over() if "playground.local.keeper" in line)
+    keeper = next(line for line in held.left_over() if "playground.backends.local.keeper" in line)
     psutil.Process(int(keeper.split()[0])).kill()
     eventually(lambda: len(held.left_over()) == 1, timeout=2)  # the kernel itself
 
@@ -317,7 +317,7 @@ def test_what_a_killed_opening_leaves_is_taken_away_by_the_next(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     script = """
-from playground.local.backend import LocalBackend
+from playground.backends.local.backend import LocalBackend
 async def held(*_: object, **__: object) -> None:
     print("made", flush=True)
     __import__("time").sleep(60)

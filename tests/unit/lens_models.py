@@ -11,7 +11,7 @@ from typing import Any
 
 from playground.recording import Recording
 from playground.views import layout, model, text
-from playground.views.words import outside
+from playground.views.outside import outside
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 MODELS = Path(__file__).parents[1] / "js" / "models"

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 
 from playground.recording import Event, Recording, Timeline, kinds
 from playground.recording.timeline import _OTHER_FOLDS
-from playground.revisions import in_use
+from playground.runtime.revisions import in_use
 from playground.views import layout, model, text
 from playground.views.details import all_details
 from playground.views.lens import Lens
-from playground.views.words import outside
+from playground.views.outside import outside
 from tests.unit.any_events import events
 from tests.unit.test_panels_items import ALL
 

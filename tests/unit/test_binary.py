@@ -21,9 +21,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from playground.backends.local import binary, npm
+from playground.backends.local.binary import ENVIRONMENT, find_server
 from playground.errors import ServerNotFound, ServerVersion
-from playground.local import binary, npm
-from playground.local.binary import ENVIRONMENT, SERVER_VERSION, find_server
+from playground.restate.version import SERVER_VERSION
 
 OTHER = "0.9.1"
 

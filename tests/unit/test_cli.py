@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from playground.local.binary import ENVIRONMENT, SERVER_VERSION
-from playground.opening import DIRECTORY_PREFIX as PREFIX
+from playground.backends.local.binary import ENVIRONMENT
+from playground.core.paths import DIRECTORY_PREFIX as PREFIX
+from playground.restate.version import SERVER_VERSION
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from playground import doctor
-from playground.doctor import Check
-from playground.local.binary import ENVIRONMENT
-from playground.opening import DIRECTORY_PREFIX as PREFIX
+from playground.backends.local.binary import ENVIRONMENT
+from playground.cli import doctor
+from playground.core.check import Check
+from playground.core.paths import DIRECTORY_PREFIX as PREFIX
 
 
 def test_every_check_answers_and_what_is_not_ok_has_a_fix() -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from playground.engine import Engine
+from playground.core.engine import Engine
 from playground.errors import PlaygroundClosed
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from playground.local.leftovers import data_dirs, strays
-from playground.opening import DIRECTORY_PREFIX as PREFIX
+from playground.backends.local.leftovers import data_dirs, strays
+from playground.core.paths import DIRECTORY_PREFIX as PREFIX
 
 # Starts the server in a session of its own, says its pid, and stays until its stdin closes.
 PARENT = """

@@ -35,7 +35,7 @@ def test_the_lock_holds_pins_only() -> None:
 
 
 def test_the_server_version_is_pinned_in_one_place() -> None:
-    from playground.local.binary import SERVER_VERSION
+    from playground.restate.version import SERVER_VERSION
 
     pinned = re.compile(rf"(?<![\d.]){re.escape(SERVER_VERSION)}(?![\d.])")
     places = [
@@ -46,7 +46,7 @@ def test_the_server_version_is_pinned_in_one_place() -> None:
         and path.is_file()
         and pinned.search(path.read_text())
     ]
-    assert places == ["playground/local/binary.py"]
+    assert places == ["playground/restate/version.py"]
 
 
 def test_what_the_code_imports_is_locked() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from playground.backends.news import News
 from playground.ledger.app import Ledger
-from playground.ledger.news import News
 from playground.ledger.store import Faults, Request, Store
 from playground.recording import Event, Recording
 

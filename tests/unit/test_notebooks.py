@@ -12,8 +12,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from playground import notebooks
-from playground.notebooks import NotebookError
+from playground.cli import notebooks
+from playground.cli.notebooks import NotebookError
 
 # A view as ours are: a text that is the same in every run, and a picture that never is. And a widget.
 VIEW = """
@@ -123,4 +123,4 @@ def test_the_kernel_finds_the_package_from_anywhere(tmp_path: Path) -> None:
     """Notebooks and pods run in folders of their own: `import playground` must not hang on the current one."""
     script = "import playground, pathlib; print(pathlib.Path(playground.__file__).parent)"
     found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert Path(found.stdout.strip()) == Path(notebooks.__file__).parent
+    assert Path(found.stdout.strip()) == Path(notebooks.__file__).parents[1]

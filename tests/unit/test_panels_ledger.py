@@ -10,10 +10,10 @@ import pytest
 from playground.errors import PlaygroundError, RequestError
 from playground.recording import Recording, Timeline
 from playground.views.live import Picture, apply
+from playground.views.outside import misbehaviour
 from playground.views.panels import ledger
 from playground.views.panels.board import Panels
 from playground.views.panels.ledger import LedgerPanel
-from playground.views.words import misbehaviour
 from tests.unit.stories import Tale
 
 PANEL = LedgerPanel()

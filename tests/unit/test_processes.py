@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from playground.backends.local.keeper import Commands
+from playground.backends.local.processes import Processes
 from playground.errors import PlaygroundClosed, StartError
-from playground.local.keeper import Commands
-from playground.local.processes import Processes
 
 SLEEP = ["/bin/sleep", "300"]
 
@@ -148,7 +148,7 @@ def test_questions_to_a_killed_keeper_are_refused(tmp_path: Path) -> None:
 
 def test_a_keeper_without_room_for_a_socket_says_so_and_goes_on(tmp_path: Path) -> None:
     """The system drops descriptors that do not fit, and tells it in a flag."""
-    from playground.local.output import Output
+    from playground.backends.local.output import Output
 
     async def work(processes: Processes) -> None:
         await processes.signal(1, 0)  # nobody's child; once that is answered, it runs

@@ -49,7 +49,7 @@ def test_a_workflow_pins_what_it_uses(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_runs_what_exists(path: Path) -> None:
-    from playground.knative.commands import app
+    from playground.cli.cluster import app
 
     commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     text = "\n".join(step.get("run", "") for step in steps(yaml.safe_load(path.read_text())))
@@ -66,7 +66,7 @@ def test_both_workflows_are_there() -> None:
 
 
 def test_the_kind_of_the_workflow_is_the_one_that_is_asked_for() -> None:
-    from playground.knative.versions import KIND_VERSION
+    from playground.backends.knative.versions import KIND_VERSION
 
     [version] = re.findall(r"kind/releases/download/v([\d.]+)/", WORKFLOWS[1].read_text())
     assert version == ".".join(map(str, KIND_VERSION))
@@ -85,7 +85,7 @@ def test_the_devcontainer() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
 def test_what_a_page_names_exists(path: Path) -> None:
-    from playground.knative.commands import app
+    from playground.cli.cluster import app
 
     text = path.read_text()
     assert named_targets(text) <= TARGETS
@@ -100,7 +100,7 @@ def test_what_a_page_names_exists(path: Path) -> None:
 def _options() -> set[str]:
     import inspect
 
-    from playground.knative import commands
+    from playground.cli import cluster as commands
 
     return {
         name

@@ -7,7 +7,7 @@ import urllib.request
 import httpx
 import pytest
 
-from playground.proxies import exempt_loopback, not_exempt
+from playground.core.proxies import exempt_loopback, not_exempt
 
 PROXY = "http://proxy.example:3128"
 OURS = "127.0.0.1,localhost,::1"

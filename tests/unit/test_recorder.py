@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from playground.recording import Event, Recording
-from playground.recording.recorder import Recorder
+from playground.runtime.recorder import Recorder
 
 STARTED = {"pod": "p", "attempt": 1, "invocation": "inv_1", "target": "S/h", "known": 1, "retries": 0, "id": "00"}
 

@@ -13,8 +13,8 @@ from playground.errors import RecordingError
 from playground.recording import Event, Recording, Timeline
 from playground.recording.timeline import awakeable_id
 from playground.views import model
+from playground.views.outside import outside
 from playground.views.text import invocation_table, ledger_table, pods_table, summary
-from playground.views.words import outside
 
 
 class Story:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from PIL import Image
 
+from playground.core.text import duration
 from playground.errors import RecordingError
 from playground.recording import Event, Recording
 from playground.recording.trace import Entry
@@ -22,7 +23,6 @@ from playground.views.details import all_details, details
 from playground.views.lens import Lens
 from playground.views.page import page
 from playground.views.source import locate
-from playground.views.words import duration
 from tests.unit.any_events import events as any_events
 from tests.unit.lens_models import MODELS, NAMES, made, recorded
 from tests.unit.stories import Tale, long_day

@@ -54,7 +54,7 @@ def test_what_is_saved(executed: Path) -> None:
 
 
 def test_exported_without_the_widgets_state_it_shows_the_picture(executed: Path) -> None:
-    # As committed: playground/notebooks.py leaves the widgets' state out. GitHub and nbviewer do the same.
+    # As committed: playground/cli/notebooks.py leaves the widgets' state out. GitHub and nbviewer do the same.
     notebook = read(executed)
     notebook.metadata.pop("widgets", None)
     html, _ = HTMLExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]

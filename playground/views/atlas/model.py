@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from playground.core.text import plural, times
 from playground.views.live import Picture
 from playground.views.panels.panel import plain
-from playground.views.text import atlas_steps, plural
-from playground.views.words import times
+from playground.views.text import atlas_steps
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas, Outcome, Point

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from playground.core.text import plural
 from playground.views.atlas.model import Gap, Item, excerpt
 from playground.views.live import Picture
 from playground.views.pen import PAPER, Ink, Pen, measure, tint
 from playground.views.picture import BAD, FAINT, GOOD, INK, LINE, PODS, QUIET, WIDTH
-from playground.views.text import plural
 
 MOST_HEIGHT = 1050
 """Pixels: as many rows as fit are drawn."""

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from playground.core.text import clean
 from playground.errors import RequestError
 from playground.recording import Effect, Recording, Timeline
 from playground.views import text
+from playground.views.outside import misbehaviour
 from playground.views.panels.panel import Change, Data, Item, Panel, clip, plain, wanted
-from playground.views.words import misbehaviour
 
 if TYPE_CHECKING:
     from playground.session import Playground
@@ -58,9 +59,7 @@ class LedgerPanel(Panel):
         """The table of entries, and how kinds misbehave."""
         effects = [effect for effect in timeline.effects if effect.number > timeline.forgotten]
         lines = [
-            f"{text.clean(kind)}: {told}"
-            for kind in sorted(timeline.faults)
-            for told in misbehaviour(timeline.faults[kind])
+            f"{clean(kind)}: {told}" for kind in sorted(timeline.faults) for told in misbehaviour(timeline.faults[kind])
         ]
         return "\n".join([text.ledger_table(effects, {name: pod.label for name, pod in timeline.pods.items()}), *lines])
 

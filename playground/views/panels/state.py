@@ -11,10 +11,11 @@ import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from playground import keyed
+from playground.core.text import clean
 from playground.errors import RecordingError, RequestError
 from playground.recording import Recording, Timeline
 from playground.restate.admin import as_json
+from playground.runtime import keyed
 from playground.views import text
 from playground.views.panels.panel import Change, Data, Item, Panel, clip, offered, plain, split, wanted
 
@@ -58,7 +59,7 @@ class StatePanel(Panel):
         parts = [
             text.state_table(service, key, {n: as_json(v) for n, v in timeline.states[service, key].items()})
             if (service, key) in timeline.states
-            else f"{text.clean(f'State of {service}/{key}')}: not read yet"
+            else f"{clean(f'State of {service}/{key}')}: not read yet"
             for service, key in keys
         ]
         return "\n\n".join(parts) or "no state was read yet"

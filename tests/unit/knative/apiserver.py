@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from playground.knative.connection import Connection
-from playground.knative.place import Place
+from playground.backends.knative.connection import Connection
+from playground.backends.knative.place import Place
 
 RECORDINGS = Path(__file__).parent / "recordings"
 CONTEXT, NAMESPACE = "stand-in", "learner"

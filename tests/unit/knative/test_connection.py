@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from playground.backend import Settings
+from playground.backends.knative import backend as backend_module
+from playground.backends.knative.backend import KnativeBackend
+from playground.backends.knative.connection import CONFIG_MAPS, KSERVICES, PODS, ApiError, Connection
+from playground.backends.knative.watch import Watch
+from playground.core.settings import Settings
 from playground.errors import ClusterError, StartError
-from playground.knative import backend as backend_module
-from playground.knative.backend import KnativeBackend
-from playground.knative.connection import CONFIG_MAPS, KSERVICES, PODS, ApiError, Connection
-from playground.knative.watch import Watch
 from tests.unit.knative.apiserver import NAMESPACE, Answer, ApiServer, Asked, place_at, recorded, stand_in
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from playground.backend import Settings
-from playground.knative import backend as module
-from playground.knative.api import Object
-from playground.knative.backend import KnativeBackend
+from playground.backends.knative import backend as module
+from playground.backends.knative.api import Object
+from playground.backends.knative.backend import KnativeBackend
+from playground.core.settings import Settings
 from tests.unit.knative.apiserver import NAMESPACE, stand_in
 
 KSERVICE = f"/apis/serving.knative.dev/v1/namespaces/{NAMESPACE}/services/signup"

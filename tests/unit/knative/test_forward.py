@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playground.knative.connection import ApiError
-from playground.knative.forward import Forward
+from playground.backends.knative.connection import ApiError
+from playground.backends.knative.forward import Forward
 
 
 class Tunnel:

@@ -16,7 +16,7 @@ import playground
 from playground.pod.emit import Log
 
 ROOT = Path(playground.__file__).parents[1]
-IMAGE = ROOT / "playground" / "knative" / "image"
+IMAGE = ROOT / "playground" / "backends" / "knative" / "image"
 
 WHAT_PODS_LOAD = """
 import sys

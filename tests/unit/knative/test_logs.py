@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from playground.knative import logs
-from playground.knative.logs import PodLog
+from playground.backends.knative import logs
+from playground.backends.knative.logs import PodLog
 from playground.pod.emit import Log, Signed
 from tests.unit.knative.apiserver import NAMESPACE, Answer, ApiServer, Asked, recorded, stand_in
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from playground.backend import Settings
-from playground.knative.revision import Names, kservice, labels, source_map, template
-from playground.knative.trouble import ended, is_ready, is_running, trouble_of
+from playground.backends.knative.revision import Names, kservice, labels, source_map, template
+from playground.backends.knative.trouble import ended, is_ready, is_running, trouble_of
+from playground.core.settings import Settings
 from tests.unit.knative.apiserver import recorded, recorded_events
 
 NAMES = Names("signup", "", "learner")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from playground import kubernetes as notebook
+from playground.backends.knative.revision import RUN
 from playground.errors import ClusterError, StartError
-from playground.knative import notebook
-from playground.knative.revision import RUN
 from tests.unit.knative.apiserver import NAMESPACE, ApiServer, stand_in
 
 EVENTING = "/apis/eventing.knative.dev/v1"

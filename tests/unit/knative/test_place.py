@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from playground.backends.knative import place
+from playground.backends.knative.place import Place
 from playground.errors import StartError
-from playground.knative import place
-from playground.knative.place import Place
 
 
 @pytest.fixture(autouse=True)

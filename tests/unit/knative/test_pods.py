@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from playground.knative import logs, pods
-from playground.knative.connection import PODS, Connection
-from playground.knative.pods import ClusterPod
-from playground.knative.watch import Watch
+from playground.backends.knative import logs, pods
+from playground.backends.knative.connection import PODS, Connection
+from playground.backends.knative.pods import ClusterPod
+from playground.backends.knative.watch import Watch
 from playground.pod.emit import Signed, signature
 from playground.recording import Event
 from tests.unit.knative.apiserver import NAMESPACE, ApiServer, lines, recorded_events, stand_in

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playground.knative import watch as watching
-from playground.knative.connection import PODS, Connection
-from playground.knative.watch import Watch
+from playground.backends.knative import watch as watching
+from playground.backends.knative.connection import PODS, Connection
+from playground.backends.knative.watch import Watch
 from tests.unit.knative.apiserver import ApiServer, lines, recorded, recorded_events, stand_in
 
 REPLACED = recorded_events("replaced.watch")

@@ -15,8 +15,8 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from playground.knative import cluster as commands
-from playground.knative import versions
+from playground.backends.knative import cluster as commands
+from playground.backends.knative import versions
 from tests.unit.knative_setup import driver
 from tests.unit.knative_setup.standin import Cluster, Machine, serve
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from playground import __main__ as command_line
-from playground.knative import cluster, versions
-from playground.knative.versions import Manifest
+from playground.backends.knative import cluster, versions
+from playground.backends.knative.versions import Manifest
 
 
 def manifest(file: Path) -> Manifest:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from playground.knative.learners import names
+from playground.backends.knative.learners import names
 from tests.unit.knative_setup.conftest import SERVING, Command
 from tests.unit.knative_setup.standin import Cluster, write_kubeconfig
 

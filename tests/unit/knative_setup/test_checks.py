@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from playground import doctor
-from playground.knative import checks
+from playground.cli import cluster_checks as checks
+from playground.cli import doctor
 from tests.unit.knative_setup.standin import Machine
 
 

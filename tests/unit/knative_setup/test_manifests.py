@@ -14,10 +14,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from playground.backend import Settings
-from playground.knative import learners, manifests
-from playground.knative.namespace import Furniture
-from playground.knative.versions import POD_IMAGE, RESTATE_IMAGE
+from playground.backends.knative import learners, manifests
+from playground.backends.knative.namespace import Furniture
+from playground.backends.knative.versions import POD_IMAGE, RESTATE_IMAGE
+from playground.core.settings import Settings
 from playground.restate.settings import environment
 
 ROOT = Path(__file__).parents[3]
@@ -164,7 +164,7 @@ def test_a_learner_may_not_reach_beyond_the_namespace() -> None:
 
 
 def test_one_version_of_restate() -> None:
-    from playground.local.binary import SERVER_VERSION
+    from playground.restate.version import SERVER_VERSION
 
     assert RESTATE_IMAGE.endswith(f":{SERVER_VERSION}")
 

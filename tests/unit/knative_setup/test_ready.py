@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from playground.backends.knative.ready import Reason, is_ready, reasons_of, wait_ready
 from playground.errors import ClusterError
-from playground.knative.ready import Reason, is_ready, reasons_of, wait_ready
 
 
 def pod(*containers: dict[str, Any], phase: str = "Pending", **status: Any) -> dict[str, Any]:

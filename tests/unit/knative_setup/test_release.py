@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from playground.backends.knative import release
+from playground.backends.knative.versions import EVENTING, KOURIER, SERVING, Manifest
 from playground.errors import ClusterError
-from playground.knative import release
-from playground.knative.versions import EVENTING, KOURIER, SERVING, Manifest
 
 CONTENT = b"""# a licence
 ---

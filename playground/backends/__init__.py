@@ -1,0 +1,1 @@
+"""What runs a Restate server and pods: the seam, and a folder per backend."""

@@ -1,0 +1,103 @@
+"""The ledger of the embedded backend: a process of its own, on a socket the backend keeps.
+
+Handlers know its address from `LEDGER_URL`. Should it die, it is started again on the same file and
+the same socket, and requests that came meanwhile wait in the backlog. Should it not start, that is told and
+tried again, later and later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import socket
+from pathlib import Path
+
+from playground.backends.backend import Record
+from playground.backends.local.output import Output, no_files
+from playground.backends.local.pods import backoff, reason
+from playground.backends.local.processes import Processes
+from playground.backends.news import News
+from playground.core.settings import Settings
+from playground.errors import PlaygroundClosed
+from playground.recording import Event
+
+STEADY = 5.0
+"""Seconds after which a process that ends is not called one that does not start."""
+
+
+class LedgerProcess:
+    """Keeps the ledger running. Lives on the engine's loop.
+
+    Args:
+        file: its SQLite file.
+    """
+
+    def __init__(self, file: Path, *, processes: Processes, settings: Settings, record: Record) -> None:
+        self._file, self._processes, self._settings, self._record = file, processes, settings, record
+        self._secret = secrets.token_urlsafe()
+        self._news = News(record)
+        self._socket: socket.socket | None = None
+        self._closed = False
+        self._failures = 0  # in a row
+        self._started_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where handlers reach it."""
+        assert self._socket is not None
+        host, port = self._socket.getsockname()
+        return f"http://{host}:{port}/{self._secret}"
+
+    async def start(self) -> None:
+        """Start the process, on the same address every time.
+
+        Raises:
+            StartError, PlaygroundClosed: there is none.
+        """
+        if self._socket is None:
+            try:
+                self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+            except OSError as error:
+                raise no_files(error) from error
+        with Output(self._news.take) as output:
+            await self._processes.serve(
+                "playground.ledger",
+                self._file,
+                env={"LEDGER_URL": self.url},
+                listening=self._socket.fileno(),
+                output=output,
+                fork=self._settings.pods == "fork",
+                on_exit=lambda status: self._exited(output, status),
+            )
+        self._started_at = asyncio.get_running_loop().time()
+
+    def close(self) -> None:
+        """Give up the address; the process ends with its keeper."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+        if self._socket is not None:
+            self._socket.close()
+
+    def _exited(self, output: Output, status: int) -> None:
+        output.drain()
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        self._failures = 0 if loop.time() - self._started_at > STEADY else self._failures + 1
+        self._record(Event.now("ledger.gone", exit=status))
+        self._task = loop.create_task(self._bring_back())
+
+    async def _bring_back(self) -> None:
+        for failures in itertools.count(self._failures):
+            await asyncio.sleep(backoff(failures))
+            try:
+                await self.start()
+            except PlaygroundClosed:
+                return
+            except Exception as error:
+                self._record(Event.now("ledger.failed", reason=reason(error)))
+            else:
+                return

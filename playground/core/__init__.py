@@ -1,0 +1,1 @@
+"""What everything else stands on: the engine, doors, paths, settings, words. It knows nothing of Restate."""

@@ -1,0 +1,1 @@
+"""What acts: it deploys, sends, waits and records, and shows nothing."""

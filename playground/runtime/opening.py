@@ -1,0 +1,72 @@
+"""What a playground is opened on: a data directory, and a backend."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from playground.backends.backend import Backend
+from playground.core.paths import DIRECTORY_PREFIX, PID_FILE
+from playground.core.settings import Settings
+from playground.errors import StartError
+from playground.recording import Recording
+
+
+def asked_for() -> str:
+    """The name of the backend that is used if a notebook names none: PLAYGROUND_BACKEND's, or "local"."""
+    return os.environ.get("PLAYGROUND_BACKEND") or "local"
+
+
+def features_asked_for() -> tuple[str, ...]:
+    """The features of Restate's that PLAYGROUND_RESTATE_FEATURES names: "vqueues,protocol-v7"."""
+    named = os.environ.get("PLAYGROUND_RESTATE_FEATURES", "").lower().replace("-", "_").split(",")
+    return tuple(filter(None, map(str.strip, named)))
+
+
+def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
+    """The directory a playground keeps its data in: the one that was named, or a new one.
+
+    Raises:
+        StartError: it cannot be made.
+    """
+    if data_dir is not None:
+        path = Path(data_dir).absolute()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(
+                f"The data directory {path} cannot be used.",
+                f"{error.strerror}.",
+                "Name a directory that is yours: Playground.open(data_dir=...)",
+            ) from error
+        return path
+    try:
+        made = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+        (made / PID_FILE).write_text(str(os.getpid()))
+        return made
+    except OSError as error:
+        raise StartError(
+            "There is no room for a data directory.", f"{error.strerror}: {tempfile.gettempdir()}.", "export TMPDIR=..."
+        ) from error
+
+
+def make_backend(name: str, directory: Path, remove: bool, settings: Settings, recording: Recording) -> Backend:
+    """A backend by its name; nothing but this knows which there are.
+
+    Raises:
+        StartError: there is none of that name.
+    """
+    if name == "local":
+        from playground.backends.local.backend import LocalBackend
+
+        return LocalBackend(directory, remove=remove, settings=settings, record=recording.append)
+    if name == "knative":
+        from playground.backends.knative.backend import KnativeBackend
+
+        return KnativeBackend(directory, remove=remove, settings=settings, record=recording.append)
+    raise StartError(
+        f"There is no backend {name!r}.",
+        "It was asked for by Playground.open(backend=...) or by the variable PLAYGROUND_BACKEND.",
+        'Playground.open(backend="local"), or Playground.open(backend="knative")',
+    )
