@@ -145,7 +145,7 @@ def _memory(pg: Playground) -> str:
 def _throughput(pg: Playground) -> tuple[list[float], list[float]]:
     """Requests per second, with and without the tap, in turns."""
     pg.deploy(name="tapped", source=GREETER.format(name="Tapped"))
-    source = pg._directory / "untapped.py"
+    source = pg.runtime.directory / "untapped.py"
     source.write_text(GREETER.format(name="Untapped"))
     import socket
 
@@ -158,7 +158,7 @@ def _throughput(pg: Playground) -> tuple[list[float], list[float]]:
         )
         try:
             address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            pg._engine.run(pg._admin.register(address, breaking=False))
+            pg.runtime.run(pg.runtime.admin.register(address, breaking=False))
             with_tap, without = [], []
             for _ in range(ROUNDS):
                 with_tap.append(_load(pg, "/Tapped/greet"))
@@ -171,7 +171,7 @@ def _throughput(pg: Playground) -> tuple[list[float], list[float]]:
 
 def _load(pg: Playground, path: str) -> float:
     answer = subprocess.run(
-        [sys.executable, "-c", CLIENT, str(pg._backend.ingress.socket), path, str(REQUESTS)],
+        [sys.executable, "-c", CLIENT, str(pg.runtime.backend.ingress.socket), path, str(REQUESTS)],
         capture_output=True,
         text=True,
         check=True,

@@ -137,7 +137,7 @@ class Soak:
             time.sleep(0.1)
         if self._load.open:
             raise TimeoutError(f"{len(self._load.open)} jobs are not done {STUCK:.0f} s after the last fault")
-        while unfinished := pg._engine.run(pg._admin.unfinished()):
+        while unfinished := pg.runtime.run(pg.runtime.admin.unfinished()):
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"{len(unfinished)} invocations are not completed {STUCK:.0f} s after the last fault"
@@ -286,7 +286,7 @@ class Soak:
         lines += ["", "processes", *tree(self._keeper())]
         try:
             lines += ["", "pods", repr(pg.pods), "", "unfinished, as Restate has it"]
-            unfinished = pg._engine.run(pg._admin.unfinished())
+            unfinished = pg.runtime.run(pg.runtime.admin.unfinished())
             lines += [json.dumps(row) for row in unfinished[:20]]
             for job in list(self._load.open)[:10]:
                 lines += ["", f"{job.key} of {time.monotonic() - job.began:.0f} s ago", _told(pg, job)]

@@ -366,8 +366,8 @@ def _journals(pg: Playground) -> tuple[int, list[str]]:
     compared = 0
     for ids in batched(recorded, ASKED_FOR):
         listed = ", ".join(map(literal, ids))
-        rows = pg._engine.run(
-            pg._admin.query(
+        rows = pg.runtime.run(
+            pg.runtime.admin.query(
                 f"SELECT id, entry_type FROM sys_journal WHERE id IN ({listed}) AND entry_type LIKE 'Command: %'"
                 " ORDER BY id, index"
             )

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playground.recording import Recording
     from playground.session import Playground
+    from playground.shown import Recording
 
 __all__ = ["Playground", "Recording"]
-_HOMES = {"Playground": "playground.session", "Recording": "playground.recording"}
+_HOMES = {"Playground": "playground.session", "Recording": "playground.shown"}
 
 
 def __getattr__(name: str) -> Any:

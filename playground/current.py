@@ -23,7 +23,7 @@ def current() -> Playground:
     Raises:
         PlaygroundClosed: none is open.
     """
-    if _current is None or _current._closed:
+    if _current is None or _current.closed:
         raise PlaygroundClosed("No playground is open.", "", "pg = Playground.open()")
     return _current
 

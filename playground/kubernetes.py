@@ -110,7 +110,7 @@ def apply(pg: Playground, thing: Mapping[str, Any], *, patience: float = READY_T
     wanted = copy.deepcopy(dict(thing))
     labels = wanted["metadata"].setdefault("labels", {})
     labels |= backend._marks  # so that the playground takes it away with its own
-    there = pg._engine.run(_apply(backend._cluster, wanted, patience))
+    there = pg.runtime.run(_apply(backend._cluster, wanted, patience))
     return Applied(there)
 
 
@@ -155,13 +155,13 @@ def _unready(thing: Object) -> str:
 
 
 def _backend(pg: Playground) -> KnativeBackend:
-    if not isinstance(pg._backend, KnativeBackend):
+    if not isinstance(pg.runtime.backend, KnativeBackend):
         raise StartError(
-            f"This needs a playground on Kubernetes; this one is on the {pg._backend.name} backend.",
+            f"This needs a playground on Kubernetes; this one is on the {pg.runtime.backend.name} backend.",
             "There is no cluster behind it.",
             'pg = Playground.open(backend="knative")',
         )
-    return pg._backend
+    return pg.runtime.backend
 
 
 def _without(value: Any, name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from playground.current import current
 from playground.errors import DeployError
-from playground.invocation import Service
+from playground.handles import Service
 
 
 def service(line: str, cell: str) -> Service:

@@ -136,7 +136,7 @@ class Contract:
 
     def test_waiting_costs_no_pod_and_waking_replays(self, pg: Playground) -> None:
         waiting = pg.send("Signup/signup", {"username": "ada"}).wait_for(status="suspended")
-        (row,) = pg._engine.run(pg._admin.invocations([waiting.id]))
+        (row,) = pg.runtime.run(pg.runtime.admin.invocations([waiting.id]))
         assert row["status"] == "suspended", "a pod says so before Restate knows; the wait is for both"
         pg.wait_for(pods=0, timeout=60)
         pg.resolve(waiting.awakeables[0], "clicked")

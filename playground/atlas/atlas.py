@@ -1,22 +1,17 @@
-"""An atlas: what became of an invocation at every point at which it was crashed."""
+"""An atlas: what became of an invocation at every point at which it was crashed. It knows nothing of how it looks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from playground.atlas.outcome import THROUGH_INGRESS, Outcome
 from playground.atlas.points import Point
 from playground.core.text import plural
 from playground.errors import AtlasError, NothingObserved
 from playground.recording import Recording, Trace
-from playground.views.text import atlas_table
-
-if TYPE_CHECKING:
-    from playground.views.atlas.widget import AtlasWidget
-    from playground.views.bundle import Bundle
 
 Effects = Literal["exactly_once", "at_least_once"]
 Steps = Literal["exactly_once"]
@@ -69,7 +64,6 @@ class Atlas:
         self.request, self.target, self.points, self.outcomes = request, target, points, outcomes
         self.recording = recording
         self.basis = basis or Basis()
-        self._widget: AtlasWidget | None = None
 
     def holds(self, *, effects: Effects | None = None, steps: Steps | None = None) -> bool:
         """Whether every run ended with the right result and the right state, and none did not fit its journal.
@@ -202,29 +196,6 @@ class Atlas:
 
     def __len__(self) -> int:
         return len(self.outcomes)
-
-    def __repr__(self) -> str:
-        return atlas_table(self)
-
-    @property
-    def widget(self) -> AtlasWidget:
-        """The grid in a page, made when it is first asked for."""
-        if self._widget is None:
-            from playground.views.atlas.widget import AtlasWidget  # widgets are loaded by those who show them
-
-            self._widget = AtlasWidget(self)
-        return self._widget
-
-    def png(self) -> bytes:
-        """The grid as a picture."""
-        from playground.views.atlas import model, picture
-
-        return picture.png(model.picture(self))
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
-        from playground.views.bundle import mimebundle
-
-        return mimebundle(repr(self), self.png, lambda: self.widget)
 
 
 def _holds(outcome: Outcome, effects: Effects | None, steps: Steps | None) -> bool:

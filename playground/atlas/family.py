@@ -15,16 +15,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from playground.atlas.fresh import plain
 from playground.core.text import duration
 from playground.errors import PlaygroundError
 from playground.recording import Entry, Event, Trace
 from playground.recording.kinds import PlanUnknown
-
-if TYPE_CHECKING:
-    from playground.session import Playground
+from playground.runtime.runtime import Runtime
 
 LATER = 5.0
 """Seconds of delay from which on a send is scheduled for after the run."""
@@ -55,7 +52,7 @@ class Families:
         playground: the lab's.
     """
 
-    def __init__(self, playground: Playground) -> None:
+    def __init__(self, playground: Runtime) -> None:
         self._playground = playground
         self._read: set[str] = set()  # invocations whose journal was read when they were done
         self._orphans: set[str] = set()  # invoked by no invocation
@@ -94,7 +91,7 @@ class Families:
             unsure = [t.id for t in traces if not t.parent and t.sent_at is None and token in _said(t)]
         for invocation in unsure:
             if invocation not in self._orphans:
-                self._playground._run(self._trace_back(invocation))
+                self._playground.run(self._trace_back(invocation))
 
     def read(self, invocation: str) -> None:
         """Have the recording hold what an invocation has called and sent, by the word of its journal.
@@ -103,11 +100,11 @@ class Families:
         """
 
         async def read() -> bool:
-            rows = await self._playground._admin.invocations([invocation])
+            rows = await self._playground.admin.invocations([invocation])
             await self._link(invocation)
             return not rows or rows[0]["status"] == "completed"
 
-        if self._playground._run(read()):
+        if self._playground.run(read()):
             self._read.add(invocation)
 
     # -- asking Restate -------------------------------------------------------------------------------
@@ -117,11 +114,11 @@ class Families:
         new, self._seen = recording.since(self._seen), len(recording)
         for event in new:
             if isinstance(event, PlanUnknown):
-                self._playground._engine.start(self._trace_back(event.invocation))
+                self._playground.start(self._trace_back(event.invocation))
 
     async def _trace_back(self, invocation: str) -> None:
         try:
-            (row,) = await self._playground._admin.invocations([invocation])
+            (row,) = await self._playground.admin.invocations([invocation])
             if caller := row.get("invoked_by_id"):
                 await self._link(caller)
                 return
@@ -135,7 +132,7 @@ class Families:
     async def _link(self, caller: str) -> None:
         """Record, and tell the plans, what an invocation has called and sent, as far as its journal has it."""
         playground = self._playground
-        for entry, callee, target in await playground._admin.callees(caller):
+        for entry, callee, target in await playground.admin.callees(caller):
             with playground.recording.lock:
                 trace = playground.recording.timeline.invocations.get(caller)
                 row = trace.rows.get(("entry", entry)) if trace else None

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from inspect import Parameter, signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.atlas.family import Families
 from playground.atlas.fresh import plain, token
@@ -28,13 +28,11 @@ from playground.atlas.run import Count, Drive, Request, Run, keyed
 from playground.atlas.steps import Accident, steps
 from playground.core.text import duration
 from playground.errors import PlaygroundError, RequestError
-from playground.invocation import Invocation, standing
 from playground.recording import Trace
 from playground.recording.kinds import PlanHold
 from playground.restate.admin import as_json
-
-if TYPE_CHECKING:
-    from playground.session import Playground
+from playground.runtime.invocation import Invocation, standing
+from playground.runtime.runtime import Runtime
 
 HOPELESS = 3
 """Attempts in a row that end with a journal mismatch before a run counts as stuck: the code will not change."""
@@ -89,7 +87,7 @@ class Lab:
         watch: what the learner says of a run.
     """
 
-    def __init__(self, playground: Playground, watch: Watch) -> None:
+    def __init__(self, playground: Runtime, watch: Watch) -> None:
         self.playground, self._watch = playground, watch
         self.families = Families(playground)
 
@@ -146,7 +144,7 @@ class Lab:
             pending[:] = [a for each in mine for a in each.awakeables if a not in clicked]
             return bool(pending) or self._over(run)
 
-        while lab._wait_until(something, max(0.0, run.deadline - time.monotonic())) and pending:
+        while lab.wait_until(something, max(0.0, run.deadline - time.monotonic())) and pending:
             for awakeable in pending:
                 clicked.add(awakeable)
                 lab.resolve(awakeable)
@@ -163,12 +161,12 @@ class Lab:
         while True:
             now = time.monotonic()
             wait = min(QUIET, max(0.0, run.deadline - now))
-            lab._wait_until(lambda: self._over(run) or bool(self._hopeless(run)), wait)
+            lab.wait_until(lambda: self._over(run) or bool(self._hopeless(run)), wait)
             if loose := self.families.of(run.invocation.id).loose:
                 for invocation in loose:
                     self.families.read(invocation)
                 time.sleep(SHORTLY)
-            lab._run(lab._recorder.look())  # what nobody has told of yet: queued, or called through the ingress
+            lab.look()  # what nobody has told of yet: queued, or called through the ingress
             self.families.ask(token(run.number))
             with lab.recording.lock:
                 if self._over(run) and not self.families.of(run.invocation.id).loose:
@@ -221,7 +219,7 @@ class Lab:
 
     def _seen(self, run: Run, stuck: str) -> Seen:
         lab = self.playground
-        lab.ledger.entries()  # the recording has all the ledger has, from here on
+        lab.ledger.sync()  # the recording has all the ledger has, from here on
         value, failure, refused = None, "", ""
         with lab.recording.lock:
             timeline = lab.recording.timeline
@@ -234,7 +232,7 @@ class Lab:
                 causes[effect.kind, plain(trace.target) if trace else "", step] += 1
             traces, strangers = run.traces, [plain(trace.target) for trace in run.strangers]
         if not stuck:
-            lab._run(lab._result(run.invocation.id, 10))  # recorded whole; what a pod tells may be cut
+            lab.run(run.invocation.ended(10))  # recorded whole; what a pod tells may be cut
             root = run.invocation.trace
             value = plain(as_json(root.value), kinds)
             failure = plain(f"{root.failure[0]}: {root.failure[1]}", kinds) if root.failure else ""
@@ -243,7 +241,8 @@ class Lab:
                 value = ACCEPTED_BY
         states = {}
         for service, key in keyed((*traces, *run.strangers)):
-            states[f"{service}/{plain(key)}"] = plain(dict(lab.state(service, key)), kinds)
+            values = lab.read_state(service, key)
+            states[f"{service}/{plain(key)}"] = plain({n: as_json(v) for n, v in values.items()}, kinds)
         counts: Counter[str] = Counter(effect.kind for effect in effects)
         counts.update(f"{target}{THROUGH_INGRESS}" for target in strangers)
         counted = dict(self._watch.count(run)) if self._watch.count is not None else {}
@@ -348,7 +347,7 @@ def _refused(accept: Accept, value: Any, run: Run) -> str:
 class KillsServer:
     """Kills the lab's Restate server whenever a plan says so, then lets the frame that was held go on."""
 
-    def __init__(self, playground: Playground) -> None:
+    def __init__(self, playground: Runtime) -> None:
         self._playground = playground
         self._seen = 0
         playground.recording.listen(self._look)
@@ -358,8 +357,8 @@ class KillsServer:
         new, self._seen = recording.since(self._seen), len(recording)
         for event in new:
             if isinstance(event, PlanHold):
-                self._playground._engine.start(self._kill(event.run))
+                self._playground.start(self._kill(event.run))
 
     async def _kill(self, run: str) -> None:
-        await self._playground._backend.kill_server()
+        await self._playground.backend.kill_server()
         await asyncio.to_thread(self._playground.ledger.release_plan, run)

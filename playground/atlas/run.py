@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.atlas.family import Families
 from playground.atlas.fresh import freshen, token
-from playground.invocation import Invocation
 from playground.recording import Effect, Trace
 from playground.restate.admin import as_json
 from playground.restate.ingress import NO_BODY
-
-if TYPE_CHECKING:
-    from playground.session import Playground
+from playground.runtime.invocation import Invocation
+from playground.runtime.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Run:
     """
 
     def __init__(
-        self, lab: Playground, families: Families, invocation: Invocation, number: int, keys: frozenset[str]
+        self, lab: Runtime, families: Families, invocation: Invocation, number: int, keys: frozenset[str]
     ) -> None:
         self._lab, self._families, self._keys = lab, families, keys
         self.invocation, self.number = invocation, number
@@ -64,7 +62,7 @@ class Run:
             found[:] = [effect for effect in self.effects() if effect.kind == kind and not effect.refused]
             return bool(found) or self.invocation.trace.done
 
-        if not self._lab._wait_until(there, max(0.0, self.deadline - time.monotonic())) or not found:
+        if not self._lab.wait_until(there, max(0.0, self.deadline - time.monotonic())) or not found:
             raise TimeoutError(f"no {kind} happened")
         return as_json(found[0].body)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from playground.atlas.atlas import Atlas, Basis
 from playground.atlas.fresh import plain
@@ -26,9 +26,7 @@ from playground.atlas.points import Point, effect_points, frame_points
 from playground.atlas.progress import Progress
 from playground.atlas.run import Request, keyed
 from playground.errors import AtlasError
-
-if TYPE_CHECKING:
-    from playground.session import Playground
+from playground.runtime.runtime import Runtime
 
 Target = Literal["pod", "server", "ledger"]
 INACTIVITY, BUSIEST = 1.2, 5.0
@@ -93,7 +91,7 @@ class Sweep:
         watch: what the outside does meanwhile, and what it says of a run.
     """
 
-    def __init__(self, playground: Playground, request: Request, plan: Plan, watch: Watch) -> None:
+    def __init__(self, playground: Runtime, request: Request, plan: Plan, watch: Watch) -> None:
         self._playground, self._request, self._plan, self._watch = playground, request, plan, watch
         self._numbers = itertools.count(1)
         self._legal = Legal()
@@ -133,17 +131,18 @@ class Sweep:
     @property
     def _patience(self) -> float:
         """Seconds a run may take; more where pods are slow to start: its first, and the one after the kill."""
-        return self._plan.patience + SLACK * self._playground._backend.lag
+        return self._plan.patience + SLACK * self._playground.backend.lag
 
     @contextmanager
     def _lab(self) -> Iterator[Lab]:
         ours = self._playground.settings
         settings = replace(ours, gated=True, inactivity_timeout=_inactivity(), retry_interval=0.03, idle_window=60.0)
-        playground = self._playground._launch(self._playground._backend.name, settings)
+        recording = type(self._playground.recording)()  # one that can be looked at, if the learner's can
+        playground = Runtime.launch(self._playground.backend.name, settings, recording=recording)
         try:
             for service in self._playground.services.values():
                 source = self._playground.recording.timeline.revisions[service.revision].source
-                playground.deploy(name=service.name, source=source)
+                playground.deploy(service.name, source)
             yield Lab(playground, self._watch)
         finally:
             playground.close()
@@ -186,7 +185,7 @@ class Sweep:
             untried=tuple(sorted({each for s in seen for each in s.scheduled})),
             mismatches=tuple(sorted({each for s in seen for each in s.mismatches})),
         )
-        idle = max(8.0, 4 * seconds + 4) + SLACK * self._playground._backend.lag
+        idle = max(8.0, 4 * seconds + 4) + SLACK * self._playground.backend.lag
         return Clean([_plainly(point) for point in points], usual, idle, basis)
 
     def _more(self, lab: Lab, runs: list[Ran], count: int) -> list[Ran]:
@@ -201,7 +200,7 @@ class Sweep:
         return [*runs, *more]
 
     def _clean_run(self, lab: Lab, request: Request, number: int) -> Ran:
-        idle = IDLE + SLACK * self._playground._backend.lag if self._watch.drive is None else None
+        idle = IDLE + SLACK * self._playground.backend.lag if self._watch.drive is None else None
         ran = lab.run(request, number, (), patience=self._patience, idle=idle)
         if ran.seen.stuck:
             raise self._incomplete(lab, ran)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playground.core.text import table
 from playground.errors import InvocationFailed
-from playground.invocation import Invocation
+from playground.handles import Invocation
 from playground.lessons.facts import Claim, Term
 from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
@@ -61,7 +61,7 @@ class Bill:
     """
 
     def __init__(self, invocation: Invocation) -> None:
-        recording = invocation._playground.recording
+        recording = invocation.recording
         with recording.lock:
             pods = recording.timeline.pods
             served = {attempt.pod for attempt in invocation.trace.attempts}
@@ -112,7 +112,7 @@ def _pods_while_waiting(seen: Seen) -> int:
     if any(not trace.awakeables and not trace.clicked for trace in waiting):
         raise CannotCheck("Not all three wait yet.", "Run the cells between question and check first.")
     if not clicks() and seen.playground is not None:
-        seen.playground._wait_until(lambda: alive() == 0, WAIT)
+        seen.playground.runtime.wait_until(lambda: alive() == 0, WAIT)
     with seen.recording.lock:
         if not clicks():
             return alive()
@@ -143,7 +143,7 @@ pods_while_waiting = Predict(
 def _device(seen: Seen) -> str:
     trace = _of(seen, "ada@example.com")
     if seen.playground is not None:
-        seen.playground._wait_until(lambda: trace.done, WAIT)
+        seen.playground.runtime.wait_until(lambda: trace.done, WAIT)
     if not trace.done:
         raise CannotCheck("Ada's invocation is not completed yet.", "Run the cells between question and check first.")
     said = str(as_json(trace.value)) if trace.failure is None else ""
@@ -242,7 +242,7 @@ def _mail(trial: Trial, invocation: Invocation, kind: str, seconds: float) -> Ef
         found[:] = [e for e in sent if (e.kind, e.invocation) == (kind, invocation.id) and e.became == "happened"]
         return bool(found) or invocation.trace.done or trial.waits_for_somebody(invocation.trace)
 
-    if not trial.pg._wait_until(there, seconds) or not found:
+    if not trial.pg.runtime.wait_until(there, seconds) or not found:
         trial.pg.ledger.entries()  # waits until the recording has all that the ledger has
         there()
     return found[0] if found else None

@@ -7,7 +7,7 @@ from typing import Any
 from playground.atlas import Atlas
 from playground.atlas.run import Run
 from playground.errors import AtlasError, InvocationFailed, PodNotFound
-from playground.invocation import Invocation
+from playground.handles import Invocation
 from playground.lessons.outcome import Broken, NotYet
 from playground.lessons.trial import Trial
 

@@ -50,7 +50,7 @@ class Seen:
         """
         trace = self.all(target)[-1]
         if self.playground is not None:
-            self.playground._wait_until(lambda: trace.status == status or trace.done, WAIT)
+            self.playground.runtime.wait_until(lambda: trace.status == status or trace.done, WAIT)
         if trace.status != status:
             raise CannotCheck(
                 f"{trace.target} is {trace.status}; the question is about when it is {status}.",

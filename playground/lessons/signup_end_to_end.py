@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playground.core.text import clean
 from playground.errors import InvocationFailed
-from playground.invocation import Invocation
+from playground.handles import Invocation
 from playground.lessons.facts import Claim
 from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
@@ -44,7 +44,7 @@ def _bad_day(seen: Seen) -> Trace:
     def out() -> bool:
         return trace.done or trace.status == "suspended"
 
-    if not out() and (seen.playground is None or not seen.playground._wait_until(out, 10)):
+    if not out() and (seen.playground is None or not seen.playground.runtime.wait_until(out, 10)):
         raise CannotCheck(
             f"giselle's signup is {trace.status}; the question is about when it waits for the click.",
             "Run the cells between question and check first.",
@@ -218,7 +218,7 @@ def _signed_up(trial: Trial, name: str, story: str) -> Invocation:
         over = trace.done or trial.failures(trace) > 0 or trial.waits_for_somebody(trace)
         return over or any(effect.invocation == trace.id for effect in trial.recording.timeline.effects)
 
-    trial.pg._wait_until(on_its_way, 10)
+    trial.pg.runtime.wait_until(on_its_way, 10)
     if not invocation.trace.done:
         trial.pg.resolve(awakeable_id(invocation.trace.raw_id, FIRST_AWAKEABLE))
     expected = "the user is signed up and activated"

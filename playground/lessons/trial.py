@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from playground.core.text import clean
 from playground.errors import InvocationFailed, RequestError, WaitTimeout
-from playground.invocation import Invocation, standing
+from playground.handles import Invocation
 from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.seen import Seen
 from playground.recording import Attempt, Effect, Trace
 from playground.restate.admin import as_json
 from playground.restate.ingress import NO_BODY
+from playground.runtime.invocation import standing
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas
@@ -109,13 +110,13 @@ class Trial(Seen):
             return settled or len(failed()) > failures or (not trace.done and hopeless())
 
         # Restate tells whoever waits at once that it has ended; the recorder finds out only when it next asks.
-        told = self.pg._engine.start(self.pg._result(invocation.id, patience))
+        told = self.pg.runtime.start(invocation.ended(patience))
         deadline = time.monotonic() + patience
         try:
-            self.pg._wait_until(lambda: over() or self.ended_again(trace), patience)
+            self.pg.runtime.wait_until(lambda: over() or self.ended_again(trace), patience)
             while not over() and time.monotonic() < deadline:
                 _ = self.pg.revisions  # asks Restate now, which says why it is tried again
-                self.pg._wait_until(over, 0.1)
+                self.pg.runtime.wait_until(over, 0.1)
         finally:
             told.cancel()
         if self.not_accepted(trace):
@@ -176,7 +177,7 @@ class Trial(Seen):
         def there() -> bool:
             return trace.status == place or trace.entry(place) is not None
 
-        self.pg._wait_until(lambda: there() or trace.done or self.failures(trace) > MANY, 10.0)
+        self.pg.runtime.wait_until(lambda: there() or trace.done or self.failures(trace) > MANY, 10.0)
         try:
             return invocation.wait_for(**reached, timeout=5.0 if there() else 0.0)
         except WaitTimeout as error:
@@ -201,7 +202,7 @@ class Trial(Seen):
             over = trace.done or self.failures(trace) > failures or self.waits_for_somebody(trace)
             return over or bool(self.recorded_effects(kind, trace))
 
-        self.pg._wait_until(decided, PATIENCE)
+        self.pg.runtime.wait_until(decided, PATIENCE)
         return next(iter(self.effects(kind, trace)), None)
 
     def waits_for_somebody(self, trace: Trace) -> bool:
@@ -211,7 +212,7 @@ class Trial(Seen):
 
     def last_ended_at(self, trace: Trace) -> float:
         """When the last attempt ended. What a pod says of it may come after Restate's word that all is over."""
-        self.pg._wait_until(lambda: bool(trace.attempts) and trace.attempts[-1].ended_at is not None, 5.0)
+        self.pg.runtime.wait_until(lambda: bool(trace.attempts) and trace.attempts[-1].ended_at is not None, 5.0)
         with self.recording.lock:
             ended = trace.attempts[-1].ended_at if trace.attempts else None
             return trace.status_at if ended is None else ended

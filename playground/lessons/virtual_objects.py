@@ -199,7 +199,7 @@ def _ada(seen: Seen) -> str:
     seen.latest("Friend/francesco/invite")
     waited = seen.all("Friend/ada/nickname")[-1]
     if seen.playground is not None:
-        seen.playground._wait_until(lambda: waited.done, 3)
+        seen.playground.runtime.wait_until(lambda: waited.done, 3)
     if not waited.done:
         return "still waits"
     return "failed" if waited.failure else "completed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from playground.errors import InvocationFailed
-from playground.invocation import Invocation
+from playground.handles import Invocation
 from playground.lessons.facts import Claim, Term
 from playground.lessons.outcome import Broken, NotYet
 from playground.lessons.question import Predict, Read
@@ -199,7 +199,7 @@ def _waits(trial: Trial, run: Invocation) -> None:
         failed = [attempt for attempt in trace.attempts if attempt.outcome == "failed"]
         return waits or trace.done or _peeks(trace) > 4 or len(failed) > 1
 
-    if not trial.pg._wait_until(shows, 8.0) or (trace.attempts and trace.attempts[-1].outcome == "failed"):
+    if not trial.pg.runtime.wait_until(shows, 8.0) or (trace.attempts and trace.attempts[-1].outcome == "failed"):
         trial.result(run, patience=1.0)  # says what it raises
     if trace.done:
         raise NotYet(

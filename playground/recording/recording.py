@@ -15,16 +15,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Self
 
 from playground.errors import RecordingError
 from playground.recording.dropping import lighten, weight
 from playground.recording.events import Event, saved
 from playground.recording.timeline import Timeline
 from playground.recording.trace import Trace
-
-if TYPE_CHECKING:
-    from playground.views.lens import Lens
 
 SCHEMA = 1
 """Version of the saved form. It changes when a reader of the old form would misread the new one."""
@@ -163,24 +160,6 @@ class Recording:
             )
         return trace
 
-    def watch(self, invocation_id: str) -> Lens:
-        """The replay lens of one invocation; shown as a cell's last value, it needs no server.
-
-        Raises:
-            RecordingError: the recording holds nothing about it.
-        """
-        from playground.views.lens import Lens  # widgets are loaded by those who show them
-
-        return Lens(self, invocation_id)
-
-    def export(self, invocation_id: str, path: str | PathLike[str]) -> Path:
-        """Write one self-contained page with the lens of one invocation; returns the path.
-
-        Raises:
-            RecordingError: the recording holds nothing about it, or the file cannot be written.
-        """
-        return self.watch(invocation_id).export(path)
-
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the recording as JSON lines; returns the path.
 
@@ -206,7 +185,7 @@ class Recording:
         return target
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Recording:
+    def load(cls, path: str | PathLike[str]) -> Self:
         """Read a saved recording.
 
         If the last line is cut off, because whoever wrote it was, the rest is read; `repr` says so.

@@ -13,12 +13,12 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from playground.backends.backend import Backend, Started
 from playground.errors import DeployError, PlaygroundError, RequestError
-from playground.invocation import Service
 from playground.recording import Event, Recording
 from playground.restate.admin import Admin
 
@@ -30,16 +30,33 @@ ADDRESS = "address"
 """The file that says where Restate was asked to register it: it may have, and the answer have come to nobody."""
 
 
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A deployed service: its latest revision and what it offers.
+
+    Attributes:
+        name: as given when it was deployed.
+        revision: the revision that serves new requests.
+        services: the Restate services in it: [{"name", "type", "handlers"}].
+        is_new: False if the source was unchanged and nothing was deployed.
+    """
+
+    name: str
+    revision: str
+    services: list[dict[str, Any]]
+    is_new: bool = True
+
+
 class Deployer:
     """Deploys sources and remembers what is deployed. Lives on the engine's loop.
 
     Attributes:
-        services: latest deployed Service by name.
+        services: what is deployed, by name.
         refused: by name, why the latest deployment came to nothing; only of names for which it did.
     """
 
     def __init__(self, directory: Path, backend: Backend, admin: Admin, recording: Recording) -> None:
-        self.services: dict[str, Service] = {}
+        self.services: dict[str, Deployed] = {}
         self.refused: dict[str, PlaygroundError] = {}
         self._directory = directory / "services"
         self._backend, self._admin, self._recording = backend, admin, recording
@@ -51,7 +68,7 @@ class Deployer:
         """All Restate services that can be called now."""
         return [offered for service in self.services.values() for offered in service.services]
 
-    async def deploy(self, name: str, source: str, *, breaking: bool) -> Service:
+    async def deploy(self, name: str, source: str, *, breaking: bool) -> Deployed:
         """Deploy a source under a name, unless it is the one that is deployed already.
 
         Raises:
@@ -67,7 +84,7 @@ class Deployer:
         del self.refused[name]
         return deployed
 
-    async def _deploy(self, name: str, source: str, breaking: bool) -> Service:
+    async def _deploy(self, name: str, source: str, breaking: bool) -> Deployed:
         if not _NAME.fullmatch(name):
             raise DeployError(
                 f"{name!r} cannot name a service.",
@@ -77,7 +94,7 @@ class Deployer:
         digest = _digest(source)
         if self._digests.get(name) == digest:
             known = self.services[name]
-            return Service(name, known.revision, known.services, is_new=False)
+            return Deployed(name, known.revision, known.services, is_new=False)
         # A number is used once, like Knative's generations, even if what it stood for did not load.
         self._counts[name] = self._counts.get(name, 0) + 1
         revision = f"{name}-{self._counts[name]:05d}"
@@ -92,7 +109,7 @@ class Deployer:
         )  # an interrupted caller waits no more
         return await asyncio.shield(commit)
 
-    async def _commit(self, name: str, started: Started, source: str, digest: str, breaking: bool) -> Service:
+    async def _commit(self, name: str, started: Started, source: str, digest: str, breaking: bool) -> Deployed:
         revision = started.revision
         async with self._committing:
             try:
@@ -122,7 +139,7 @@ class Deployer:
                 source=source,
             )
         )
-        self.services[name] = Service(name, revision, services, is_new=True)
+        self.services[name] = Deployed(name, revision, services, is_new=True)
 
     async def revive(self) -> None:
         """Go on with what was deployed on this data directory before: the latest revisions, and those still in use.

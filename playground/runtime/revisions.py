@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from playground.errors import RequestError
 from playground.recording import Timeline, Trace
-from playground.views import text
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +30,17 @@ class RevisionInUse:
         return not self.newest and not self.unfinished
 
 
-class Revisions(list[RevisionInUse]):
-    """The deployed revisions, in the order they were deployed."""
-
-    def __repr__(self) -> str:
-        rows = [(each.name, each.newest, len(each.unfinished)) for each in self]
-        return text.revisions_table(rows)
-
-
-def in_use(timeline: Timeline) -> Revisions:
+def in_use(timeline: Timeline) -> list[RevisionInUse]:
     """The revisions of a timeline, each with the unfinished invocations that are pinned to it."""
     pinned: dict[str, list[str]] = {}
     for trace in timeline.invocations.values():
         if not trace.done and trace.deployment:
             pinned.setdefault(trace.deployment, []).append(trace.id)
     newest = {each.service: each.name for each in timeline.revisions.values()}
-    return Revisions(
+    return [
         RevisionInUse(each.name, each.service, newest[each.service] == each.name, pinned.get(each.deployment, []))
         for each in timeline.revisions.values()
-    )
+    ]
 
 
 def deployment_of(timeline: Timeline, revision: str) -> str:

@@ -7,16 +7,14 @@ entry, in every attempt, in order.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.errors import RecordingError
 from playground.recording import Entry, Event, Recording, Timeline, Trace, kinds
 from playground.recording.timeline import awakeable_id
+from playground.views.actions import Actions
 from playground.views.model import row_id
 from playground.views.source import locate
-
-if TYPE_CHECKING:
-    from playground.session import Playground
 
 MOST_SAID = 300
 
@@ -128,7 +126,7 @@ def _frame(event: kinds.OfAttempt, attempt: int, trace: Trace) -> dict[str, Any]
     return frame
 
 
-def whole_value(playground: Playground, invocation: str, row: str, side: str) -> str:
+def whole_value(actions: Actions, invocation: str, row: str, side: str) -> str:
     """A value an event carries only the beginning of, whole, from Restate's journal.
 
     Args:
@@ -138,7 +136,7 @@ def whole_value(playground: Playground, invocation: str, row: str, side: str) ->
         RequestError: the server does not answer.
         RecordingError: the journal does not hold it (any more).
     """
-    entries = playground.invocation(invocation).journal
+    entries = actions.invocation(invocation).read_journal()
     commands = [entry for entry in entries if entry["type"].startswith("Command")]
     found = None
     if row.startswith("e") and int(row[1:]) < len(commands):

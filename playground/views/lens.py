@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.errors import PlaygroundError, RecordingError
 from playground.recording import Recording, Timeline
 from playground.views import model, page, picture, text
+from playground.views.actions import Actions
 from playground.views.assets import css, esm
 from playground.views.bundle import Bundle, mimebundle
 from playground.views.details import details, whole_value
 from playground.views.live import Change, LiveWidget, Picture
-
-if TYPE_CHECKING:
-    from playground.session import Playground
 
 MOST_SHOWN = 5_000_000
 """Characters of one value that are sent to the page when somebody asks for all of it."""
@@ -32,14 +30,14 @@ class LensWidget(LiveWidget):
     Args:
         recording: what is shown.
         invocation: the invocation's id.
-        playground: what kills pods and reads whole values; without one, the lens only shows.
+        actions: what kills pods and reads whole values; without one, the lens only shows.
     """
 
     _esm = esm("lens-widget.js")
     _css = css("live.css", "lens.css")
 
-    def __init__(self, recording: Recording, invocation: str, playground: Playground | None = None) -> None:
-        self._invocation, self._playground = invocation, playground
+    def __init__(self, recording: Recording, invocation: str, actions: Actions | None = None) -> None:
+        self._invocation, self._actions = invocation, actions
         super().__init__(recording)
 
     def picture(self, timeline: Timeline) -> Picture:
@@ -52,7 +50,7 @@ class LensWidget(LiveWidget):
         return self._told(found) if found else None
 
     def _told(self, found: Picture) -> Picture:
-        found["values"]["open"] = self._playground is not None and not self._playground._closed
+        found["values"]["open"] = self._actions is not None and not self._actions.closed
         return found
 
     def act(self, name: str, data: dict[str, Any]) -> Any:
@@ -61,13 +59,13 @@ class LensWidget(LiveWidget):
         Raises:
             PlaygroundError: it cannot be done; says why.
         """
-        if name == "kill pod" and self._playground is not None:
-            return self._playground.kill_pod(str(data.get("pod"))).name
+        if name == "kill pod" and self._actions is not None:
+            return self._actions.kill_pod(str(data.get("pod"))).name
         invocation, _, row = str(data.get("entry", "")).partition("/")
         if name == "entry" and (found := details(self.recording, invocation, row)):
             return found
-        if name == "value" and self._playground is not None:
-            value = whole_value(self._playground, invocation, row, str(data.get("side")))
+        if name == "value" and self._actions is not None:
+            value = whole_value(self._actions, invocation, row, str(data.get("side")))
             return {"text": value[:MOST_SHOWN], "size": len(value.encode("utf-8", "replace"))}
         raise PlaygroundError(
             f"There is nothing to {name} here.", "The recording holds no such thing.", "Run the cell again."
@@ -82,23 +80,23 @@ class Lens:
     Args:
         recording: what is shown: a playground's, or a loaded one.
         invocation: the invocation's id.
-        playground: what runs it, if it does.
+        actions: what runs it, if it does.
 
     Raises:
         RecordingError: the recording holds nothing about it.
     """
 
-    def __init__(self, recording: Recording, invocation: str, playground: Playground | None = None) -> None:
+    def __init__(self, recording: Recording, invocation: str, actions: Actions | None = None) -> None:
         recording.invocation(invocation)
         self.recording, self.invocation = recording, invocation
-        self._playground = playground
+        self._actions = actions
         self._widget: LensWidget | None = None
 
     @property
     def widget(self) -> LensWidget:
         """The widget, made when it is first asked for."""
         if self._widget is None:
-            self._widget = LensWidget(self.recording, self.invocation, self._playground)
+            self._widget = LensWidget(self.recording, self.invocation, self._actions)
         return self._widget
 
     def png(self) -> bytes:

@@ -320,7 +320,7 @@ import gc, threading
 from playground.views.panels.board import Board
 gc.collect()
 print(sum(isinstance(o, Board) and o._stop is not None for o in gc.get_objects()), len(pg.recording._listeners),
-      sum(pg._recorder._watched.values()))
+      sum(pg.runtime.recorder._watched.values()))
 """
 
 

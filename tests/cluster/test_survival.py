@@ -51,7 +51,7 @@ def test_a_revision_that_was_not_deployed_does_not_come_back(where: Place) -> No
             with pytest.raises(DeployError):
                 pg.deploy(name="signup", source="import restate\ndef broken(:\n")
         pg.wait_for(pods=0, timeout=60)
-        ours = f"{RUN}={pg._backend._run}"  # type: ignore[attr-defined]
+        ours = f"{RUN}={pg.runtime.backend._run}"  # type: ignore[attr-defined]
         revisions = ask(where, lambda cluster: cluster.listed(REVISIONS, ours))[0]
         assert [each["metadata"]["name"] for each in revisions] == ["signup-00001"]
 
@@ -74,7 +74,7 @@ def test_a_playground_begins_with_nothing_of_the_one_before(where: Place) -> Non
 def test_a_ledger_that_is_killed_comes_back_with_what_it_knew(pg: Playground, where: Place) -> None:
     pg.deploy(name="shop", source=SHOP)
     pg.call("Shop/buy", "ada")
-    run = pg._backend._run  # type: ignore[attr-defined]
+    run = pg.runtime.backend._run  # type: ignore[attr-defined]
     selector = f"{RUN}={run},app.kubernetes.io/name=ledger"
     (ledger,) = ask(where, lambda cluster: cluster.listed(PODS, selector))[0]
     ask(where, lambda cluster: cluster.delete(PODS, ledger["metadata"]["name"], grace=0))

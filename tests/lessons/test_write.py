@@ -81,7 +81,7 @@ def test_all_outcomes_of_a_written_exercise(pg: Playground) -> None:
         assert wrong.says in said.text, said
     assert read() == {"count": "error"}
     # Restate takes a kill at once, and carries it out a moment later.
-    ended = pg._wait_until(lambda: all(invocation.trace.done for invocation in pg.invocations), 10)
+    ended = pg.runtime.wait_until(lambda: all(invocation.trace.done for invocation in pg.invocations), 10)
     assert ended, "no retries are left behind"
 
     pg.deploy(name="counter", source=SOLUTION, breaking=True)
@@ -143,7 +143,7 @@ def test_an_interrupted_check_leaves_nothing_behind(pg: Playground, monkeypatch:
     monkeypatch.setattr(COUNT, "_probe", interrupted)
     said = COUNT.check()
     assert repr(said) == "? Cannot check: count\n  It was interrupted. Run the cell again."
-    assert pg._wait_until(lambda: all(invocation.trace.done for invocation in pg.invocations), 10)
+    assert pg.runtime.wait_until(lambda: all(invocation.trace.done for invocation in pg.invocations), 10)
     faults = pg.recording.timeline.faults["email"]
     assert not any(faults.values()), "the outside world behaves again"
 
@@ -171,4 +171,4 @@ def test_what_restate_does_not_accept_is_said_in_its_words(pg: Playground) -> No
     assert said.kind == "error", said
     assert "Restate does not accept what Counter/" in said.text
     assert "this handler type cannot write state" in said.text
-    assert not pg._engine.run(pg._admin.unfinished()), "no retries are left behind"
+    assert not pg.runtime.run(pg.runtime.admin.unfinished()), "no retries are left behind"

@@ -42,7 +42,7 @@ def eventually(reached: Callable[[], object], timeout: float = 10) -> None:
 
 def has_feature(pg: Playground, name: str) -> bool:
     """Whether a feature of the next release is in force on the server."""
-    return name in pg._engine.run(pg._admin.features())
+    return name in pg.runtime.run(pg.runtime.admin.features())
 
 
 class Holder:

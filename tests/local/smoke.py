@@ -51,7 +51,7 @@ def main() -> str:
             return f"another world: {pg.ledger}"
         if "\u00eb" not in repr(pg.ledger):
             return f"other characters: {pg.ledger!r}"
-        directory = pg._directory
+        directory = pg.runtime.directory
     if os.path.exists(directory):
         return f"left behind: {directory}"
     return "OK"

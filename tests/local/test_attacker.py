@@ -60,14 +60,14 @@ def state(pg: Playground) -> tuple[Any, ...]:
         [(entry.kind, entry.body) for entry in pg.ledger.entries()],
         dict(timeline.faults),
         [inv.id for inv in pg.invocations],
-        pg._engine.run(pg._admin.query("SELECT id FROM sys_invocation ORDER BY id")),
-        pg._engine.run(pg._admin.query("SELECT id FROM sys_deployment ORDER BY id")),
+        pg.runtime.run(pg.runtime.admin.query("SELECT id FROM sys_invocation ORDER BY id")),
+        pg.runtime.run(pg.runtime.admin.query("SELECT id FROM sys_deployment ORDER BY id")),
     )
 
 
 def processes(pg: Playground) -> list[psutil.Process]:
     """All there are of a playground: the keeper's, and this one."""
-    keeper = psutil.Process(pg._backend._processes.pid)  # type: ignore[attr-defined]
+    keeper = psutil.Process(pg.runtime.backend._processes.pid)  # type: ignore[attr-defined]
     return [psutil.Process(), keeper, *keeper.children(recursive=True)]
 
 
@@ -82,17 +82,17 @@ def attacked() -> Iterator[Attacked]:
         pg.deploy(name="shop", source=SOURCE)
         pg.call("Shop/buy", "ada")
         asked_for = pg.ingress_url, pg.admin_url  # what somebody opened on purpose wants its secret, too
-        headers = [pg._engine.run(pg._admin.query("SELECT * FROM sys_deployment"))]
+        headers = [pg.runtime.run(pg.runtime.admin.query("SELECT * FROM sys_deployment"))]
         assert headers
-        urls = [pg.ledger.url, *asked_for, pg._backend._pods_door.url]  # type: ignore[attr-defined]
+        urls = [pg.ledger.url, *asked_for, pg.runtime.backend._pods_door.url]  # type: ignore[attr-defined]
         secrets = [url.rsplit("/", 1)[1] for url in urls]
         assert all(len(secret) >= 32 for secret in secrets)
-        [activator] = pg._backend._activators.values()  # type: ignore[attr-defined]
+        [activator] = pg.runtime.backend._activators.values()  # type: ignore[attr-defined]
         secrets.append(activator._env["POD_SECRET"])
         before = state(pg)
-        sockets = [str(pg._backend.ingress.socket), str(pg._backend.admin.socket)]
+        sockets = [str(pg.runtime.backend.ingress.socket), str(pg.runtime.backend.admin.socket)]
         ports = [port for _, port in listening(pg)]
-        command = [sys.executable, attacker.__file__, json.dumps(ports), json.dumps([str(pg._directory)])]
+        command = [sys.executable, attacker.__file__, json.dumps(ports), json.dumps([str(pg.runtime.directory)])]
         done = subprocess.run([*command, json.dumps(sockets)], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         yield Attacked(pg, secrets, before, json.loads(done.stdout))
@@ -136,7 +136,7 @@ def test_no_file_is_read_and_no_socket_is_reached(attacked: Attacked) -> None:
 
 
 def test_what_may_hold_secrets_is_its_owners_alone(attacked: Attacked, tmp_path: Path) -> None:
-    assert attacked.pg._directory.stat().st_mode & 0o777 == 0o700
+    assert attacked.pg.runtime.directory.stat().st_mode & 0o777 == 0o700
     open_to_all = tmp_path / "data"
     open_to_all.mkdir(mode=0o755)
     with Playground.open(data_dir=open_to_all) as pg:
@@ -172,7 +172,7 @@ def test_what_is_shown_to_others_has_no_secret(attacked: Attacked, tmp_path: Pat
         "recording": pg.recording.save(tmp_path / "run.jsonl").read_text("utf-8"),
         "page": complaint.export(tmp_path / "run.html").read_text("utf-8"),
         "text": repr((pg, pg.pods, pg.pods[0].logs(), pg.ledger, complaint, complaint.attempts, pg.invocations)),
-        "keeper's log": (pg._directory / "keeper.log").read_text("utf-8"),
+        "keeper's log": (pg.runtime.directory / "keeper.log").read_text("utf-8"),
     }
     assert "/SECRET/payment" in shown["recording"], "the error says where the request went"
     for what, text in shown.items():

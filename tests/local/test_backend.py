@@ -33,7 +33,7 @@ def test_a_pod_whose_process_could_not_be_started_is_tried_for_again(
     pg: Playground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pg.wait_for(pods=0)
-    processes = pg._backend._processes  # type: ignore[attr-defined]
+    processes = pg.runtime.backend._processes  # type: ignore[attr-defined]
     serve, refusals = processes.serve, [1, 2]
 
     async def short_of_processes(*args: object, **options: object) -> int:
@@ -50,7 +50,7 @@ def test_a_pod_whose_process_could_not_be_started_is_tried_for_again(
 def test_a_signal_from_a_terminal_is_a_kill_like_any_other(pg: Playground) -> None:
     invocation = pg.send("Counter/terminal/add", 1.0).wait_for(entry="think")
     name = invocation.attempts[0].pod
-    process = next(p for a in pg._backend._activators.values() for p in a.pods if p.name == name)  # type: ignore[attr-defined]
+    process = next(p for a in pg.runtime.backend._activators.values() for p in a.pods if p.name == name)  # type: ignore[attr-defined]
     assert psutil.Process(process.pid).name().startswith("python")
     os.kill(process.pid, signal.SIGKILL)
     invocation.result()
@@ -80,7 +80,7 @@ def test_a_pod_that_was_asked_to_end_from_outside_keeps_nobody_waiting(pg: Playg
     pg.deploy(name="slow", source=SLOW)
     held = pg.send("Slow/work", str(tmp_path / "until")).wait_for(entry="step")
     (pod,) = (pod for pod in pg.pods if pod.service == "slow")
-    activator = pg._backend._activators[pod.revision]  # type: ignore[attr-defined]
+    activator = pg.runtime.backend._activators[pod.revision]  # type: ignore[attr-defined]
     (process,) = activator.pods
     os.kill(process.pid, signal.SIGTERM)
     eventually(

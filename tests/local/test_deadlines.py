@@ -17,7 +17,7 @@ import pytest
 
 from playground import Playground, session
 from playground.errors import PlaygroundError, RequestError, WaitTimeout
-from playground.invocation import Invocation
+from playground.handles import Invocation
 from tests.local.conftest import SIGNUP, eventually
 from tests.local.test_doors import keeper, server
 

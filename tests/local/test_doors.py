@@ -40,7 +40,7 @@ def pg() -> Iterator[Playground]:
 
 
 def keeper(pg: Playground) -> psutil.Process:
-    return psutil.Process(pg._backend._processes.pid)  # type: ignore[attr-defined]
+    return psutil.Process(pg.runtime.backend._processes.pid)  # type: ignore[attr-defined]
 
 
 def server(pg: Playground) -> psutil.Process:
@@ -63,13 +63,13 @@ def test_the_server_listens_on_no_port(pg: Playground) -> None:
 
 
 def test_its_sockets_are_its_owners_alone(pg: Playground) -> None:
-    ingress, admin = pg._backend.ingress.socket, pg._backend.admin.socket
+    ingress, admin = pg.runtime.backend.ingress.socket, pg.runtime.backend.admin.socket
     assert ingress is not None
     assert admin is not None
     assert stat.S_ISSOCK(ingress.stat().st_mode)
     assert stat.S_ISSOCK(admin.stat().st_mode)
-    assert mode(pg._directory) == "0o700"
-    assert mode(pg._directory / "restate") == "0o700"
+    assert mode(pg.runtime.directory) == "0o700"
+    assert mode(pg.runtime.directory / "restate") == "0o700"
 
 
 def test_in_a_directory_that_others_may_enter_the_sockets_are_closed_to_them(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_in_a_directory_that_others_may_enter_the_sockets_are_closed_to_them(tmp
     (data / "restate").chmod(0o777)
     with Playground.open(data_dir=data) as pg:
         assert mode(data / "restate") == "0o700"
-        assert pg._backend.ingress.socket.resolve().parent.parent == data / "restate"  # type: ignore[union-attr]
+        assert pg.runtime.backend.ingress.socket.resolve().parent.parent == data / "restate"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["d" * 200, "größe 数据 " * 4, "with space", "50%25#?"])

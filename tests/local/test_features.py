@@ -74,7 +74,7 @@ def test_the_protocol_is_the_one_that_was_asked_for(pg: Playground) -> None:
     with pytest.raises(InvocationFailed):
         sent.result()
     sql = f"SELECT pinned_service_protocol_version AS v FROM sys_invocation_status WHERE id = '{sent.id}'"
-    (row,) = pg._engine.run(pg._admin.query(sql))
+    (row,) = pg.runtime.run(pg.runtime.admin.query(sql))
     assert row["v"] == (7 if has_feature(pg, "protocol_v7") else 6)
 
 
@@ -107,7 +107,7 @@ def test_who_holds_a_lock_in_every_state(pg: Playground) -> None:
     ids = [invocation.id for invocation in waits]
     queue = pg.queue("Crane", "big")
     assert (queue.holder, queue.waiting) == (hangs.id, ids), "neither a shared handler nor a later one waits"
-    pg._engine.run(pg._admin.set_state("Crane", "big", {"n": b"1"}))
+    pg.runtime.run(pg.runtime.admin.set_state("Crane", "big", {"n": b"1"}))
     assert pg.queue("Crane", "big").waiting == ids, "a new state is no invocation"
     pg.resolve(hangs.awakeables[0])
     waits[-1].result()

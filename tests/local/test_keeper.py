@@ -54,12 +54,12 @@ def interrupted(work: Callable[[], object], after: float) -> bool:
 
 
 def keeper_of(pg: Playground) -> psutil.Process:
-    return psutil.Process(pg._backend._processes.pid)  # type: ignore[attr-defined]
+    return psutil.Process(pg.runtime.backend._processes.pid)  # type: ignore[attr-defined]
 
 
 def pods_of(pg: Playground) -> dict[str, int]:
     """The process of each pod that runs."""
-    return {p.name: p.pid for a in pg._backend._activators.values() for p in a.pods if p.pid is not None}  # type: ignore[attr-defined]
+    return {p.name: p.pid for a in pg.runtime.backend._activators.values() for p in a.pods if p.pid is not None}  # type: ignore[attr-defined]
 
 
 def test_a_deployment_interrupted_at_any_moment_leaves_a_playground_that_works(pg: Playground) -> None:
@@ -94,7 +94,7 @@ def test_a_deployment_interrupted_at_any_moment_leaves_a_playground_that_works(p
     assert all(psutil.pid_exists(pid) for name, pid in pods_of(pg).items() if name.startswith("xa"))
     # What was interrupted has left nothing: no address without a revision, no pod without an address.
     deployed = {revision.name for revision in pg.revisions}
-    eventually(lambda: set(pg._backend._activators) == deployed)  # type: ignore[attr-defined]
+    eventually(lambda: set(pg.runtime.backend._activators) == deployed)  # type: ignore[attr-defined]
     pg.wait_for(pods=0, timeout=60)
     eventually(lambda: len(keeper_of(pg).children()) == 2, timeout=20)  # server and ledger
 
@@ -264,7 +264,7 @@ calls = {{
     "ledger": lambda: pg.ledger.entries(),
     "ledger.clear": lambda: pg.ledger.clear(),
 }}
-os.kill(pg._backend._processes.pid, signal.SIGKILL)
+os.kill(pg.runtime.backend._processes.pid, signal.SIGKILL)
 began = time.monotonic()
 try:
     pg.call("Xa/greet", "ada")  # in flight in the same moment: it may not be known what became of it
@@ -281,7 +281,7 @@ for name, call in calls.items():
         print(name, "said:", type(error).__name__, error)
 repr(pg), repr(pg.pods), repr(sent)
 print("ready" in repr(pg).splitlines()[0], round(time.monotonic() - began) // 30)
-directory = pg._directory
+directory = pg.runtime.directory
 deadline = time.monotonic() + 10
 while directory.exists() and time.monotonic() < deadline:
     time.sleep(0.05)

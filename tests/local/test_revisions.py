@@ -6,7 +6,7 @@ import pytest
 
 from playground import Playground
 from playground.errors import InvocationFailed, RequestError
-from playground.invocation import standing
+from playground.runtime.invocation import standing
 from tests.local.conftest import eventually, has_feature
 
 pytestmark = pytest.mark.local

@@ -215,7 +215,7 @@ def test_what_was_under_way_goes_on_in_the_next_playground_on_the_same_data(tmp_
         pg.deploy(name="signup", source=changed + "# and one more\n")
         new = pg.send("Signup/signup", {"username": "ben", "takes": 30}).wait_for(entry="send email")
         awakeable = old.awakeables[0]
-        keeper = psutil.Process(pg._backend._processes.pid)  # type: ignore[attr-defined]
+        keeper = psutil.Process(pg.runtime.backend._processes.pid)  # type: ignore[attr-defined]
         keeper.kill()
     with Playground.open(data_dir=tmp_path / "data") as pg:
         assert [each.name for each in pg.revisions] == ["signup-00001", "signup-00003"], "the second serves nobody"
@@ -234,14 +234,14 @@ def test_a_deployment_whose_registration_was_never_answered_is_revived(
 ) -> None:
     """Restate sends requests there: it must not be to an address that nobody has."""
     with Playground.open(data_dir=tmp_path / "data") as pg:
-        register = pg._admin.register
+        register = pg.runtime.admin.register
 
         async def never_answered(*args: object, **options: object) -> object:
             await register(*args, **options)  # type: ignore[arg-type]
-            psutil.Process(pg._backend._processes.pid).kill()  # type: ignore[attr-defined]
+            psutil.Process(pg.runtime.backend._processes.pid).kill()  # type: ignore[attr-defined]
             raise PlaygroundClosed("Its keeper was killed before the answer came.")
 
-        monkeypatch.setattr(pg._admin, "register", never_answered)
+        monkeypatch.setattr(pg.runtime.admin, "register", never_answered)
         with pytest.raises(PlaygroundClosed):
             pg.deploy(name="greeter", source=GREETER)
     with Playground.open(data_dir=tmp_path / "data") as pg:
@@ -290,7 +290,7 @@ def test_an_awakeable_that_is_completed_while_the_server_dies(monkeypatch: pytes
     with Playground.open() as pg, ThreadPoolExecutor() as threads:
         pg.deploy(name="signup", source=SIGNUP)
         waiting = pg.send("Signup/signup", {"username": "ada"}).wait_for(status="suspended")
-        client, sent = pg._ingress._client, threading.Event()
+        client, sent = pg.runtime.ingress._client, threading.Event()
         request = client.request
 
         async def watched(*args: object, **options: object) -> httpx.Response:
@@ -301,7 +301,7 @@ def test_an_awakeable_that_is_completed_while_the_server_dies(monkeypatch: pytes
             return await asking
 
         monkeypatch.setattr(client, "request", watched)
-        server = psutil.Process(pg._backend._server.pid)  # type: ignore[attr-defined]
+        server = psutil.Process(pg.runtime.backend._server.pid)  # type: ignore[attr-defined]
         server.suspend()
         completed = threads.submit(pg.resolve, waiting.awakeables[0], "clicked")
         assert sent.wait(30)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from playground.atlas import Atlas, Outcome, Point
-from playground.recording import Recording
+from playground.atlas import Outcome, Point
+from playground.shown import Atlas, Recording
 from tests.unit.stories import Tale
 
 PLACES = ("before it starts", "before Run charge is sent", "before Output is sent")

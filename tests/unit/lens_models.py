@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from playground.recording import Recording
+from playground.shown import Recording
 from playground.views import layout, model, text
 from playground.views.outside import outside
 

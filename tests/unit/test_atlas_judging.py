@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from playground.atlas import Atlas
 from playground.atlas.atlas import Basis
 from playground.atlas.fresh import VARIES
 from playground.atlas.legal import Legal, matches, nearest
 from playground.atlas.outcome import Outcome, Seen, judge
 from playground.atlas.steps import Accident, Step, steps
 from playground.errors import NothingObserved
-from playground.recording import Recording
+from playground.shown import Atlas, Recording
 from tests.unit.atlases import mixed, outcome, point
 from tests.unit.stories import Tale
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from playground.atlas import Atlas
-from playground.recording import Recording
+from playground.shown import Atlas, Recording
 from playground.views.atlas import model, picture
 from playground.views.atlas.model import Gap, excerpt
 from playground.views.picture import WIDTH

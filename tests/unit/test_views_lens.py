@@ -15,8 +15,9 @@ from PIL import Image
 
 from playground.core.text import duration
 from playground.errors import RecordingError
-from playground.recording import Event, Recording
+from playground.recording import Event
 from playground.recording.trace import Entry
+from playground.shown import Recording
 from playground.views import picture, text
 from playground.views.assets import STATIC, css, esm
 from playground.views.details import all_details, details

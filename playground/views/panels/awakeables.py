@@ -10,17 +10,15 @@ import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.errors import RequestError
 from playground.recording import Effect, Recording, Timeline, Trace
 from playground.recording.timeline import awakeable_id, parse_awakeable
 from playground.recording.trace import FIRST_AWAKEABLE
 from playground.views import text
+from playground.views.actions import Actions
 from playground.views.panels.panel import Change, Data, Item, Panel, clip, plain, wanted
-
-if TYPE_CHECKING:
-    from playground.session import Playground
 
 _ID = re.compile(r"sign_1[A-Za-z0-9_-]{8,120}")
 
@@ -104,15 +102,15 @@ class AwakeablesPanel(Panel):
         ]
         return text.awakeables_table(rows)
 
-    def act(self, playground: Playground, verb: str, data: Data) -> Any:
+    def act(self, actions: Actions, verb: str, data: Data) -> Any:
         """`resolve` one with a value, or `reject` it with a reason."""
         if verb == "resolve":
-            playground.resolve(wanted(data, "awakeable"), _value(data.get("value")))
+            actions.resolve(wanted(data, "awakeable"), _value(data.get("value")))
             return {"said": "The awakeable is resolved: what waits for it goes on."}
         if verb == "reject":
-            playground.reject(wanted(data, "awakeable"), str(data.get("reason") or "rejected"))
+            actions.reject(wanted(data, "awakeable"), str(data.get("reason") or "rejected"))
             return {"said": "The awakeable is rejected: what waits for it gets a TerminalError."}
-        return super().act(playground, verb, data)
+        return super().act(actions, verb, data)
 
     def whole(self, recording: Recording, data: Data) -> str:
         """The whole mail."""

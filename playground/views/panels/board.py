@@ -7,12 +7,13 @@ All of the page's requests come through here: `requests.send`, `pods.kill` … a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import traitlets
 
 from playground.errors import PlaygroundError
 from playground.recording import Recording, Timeline
+from playground.views.actions import Actions
 from playground.views.assets import css, esm
 from playground.views.live import Change, LiveWidget, Picture
 from playground.views.panels.awakeables import AwakeablesPanel
@@ -24,20 +25,17 @@ from playground.views.panels.queues import QueuePanel
 from playground.views.panels.requests import RequestsPanel
 from playground.views.panels.state import Key, StatePanel, item_id
 
-if TYPE_CHECKING:
-    from playground.session import Playground
-
 WATCHED = 8
 """Keys a board watches at once: those asked for last."""
 
 
 class Board(LiveWidget):
-    """Panels of a playground, or of a recording alone: then they show, and do nothing.
+    """Panels of a actions, or of a recording alone: then they show, and do nothing.
 
     Args:
         recording: what is shown.
         columns: the panels, side by side and below each other; on a narrow page all below each other.
-        playground: what does what is asked for.
+        actions: what does what is asked for.
     """
 
     _esm = esm("panels")
@@ -46,11 +44,11 @@ class Board(LiveWidget):
     pinned = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(
-        self, recording: Recording, columns: Sequence[Sequence[Panel]], playground: Playground | None = None
+        self, recording: Recording, columns: Sequence[Sequence[Panel]], actions: Actions | None = None
     ) -> None:
         panels = [panel for column in columns for panel in column]
         self._panels = {panel.name: panel for panel in panels}
-        self._playground = playground
+        self._actions = actions
         self._watched: dict[Key, Callable[[], None] | None] = {}
         keys = [key for panel in panels if isinstance(panel, StatePanel | QueuePanel) for key in panel.keys]
         self._watched.update(dict.fromkeys(keys[-WATCHED:]))
@@ -60,7 +58,7 @@ class Board(LiveWidget):
     def picture(self, timeline: Timeline) -> Picture:
         """Every panel's items."""
         tables = {panel.name: panel.items(timeline, None) for panel in self._panels.values()}
-        return {"values": {"live": self._playground is not None}, "tables": tables}
+        return {"values": {"live": self._actions is not None}, "tables": tables}
 
     def delta(self, timeline: Timeline, changes: Collection[Change]) -> Picture | None:
         """The items that changes touch."""
@@ -77,7 +75,7 @@ class Board(LiveWidget):
         scope, _, verb = name.partition(".")
         if verb == "whole" and scope in self._panels:
             return {"text": self._panels[scope].whole(self.recording, data)}
-        if self._playground is None:
+        if self._actions is None:
             raise PlaygroundError(
                 "A saved recording can only be looked at.", "No playground is behind it.", "pg.dashboard()"
             )
@@ -86,7 +84,7 @@ class Board(LiveWidget):
             return {}
         if scope not in self._panels:
             return super().act(name, data)
-        return self._panels[scope].act(self._playground, verb, data)
+        return self._panels[scope].act(self._actions, verb, data)
 
     def _watch(self, key: Key) -> None:
         with self._gate:  # a click may come on any thread
@@ -98,7 +96,7 @@ class Board(LiveWidget):
                     stop()
 
     def _begin(self, key: Key) -> Callable[[], None] | None:
-        return self._playground._recorder.watch(*key) if self._playground else None
+        return self._actions.watch_key(*key) if self._actions else None
 
     # Keys are watched only while somebody looks, as the recording is only listened to while somebody does.
 
@@ -121,15 +119,15 @@ class Board(LiveWidget):
 
 
 class Panels:
-    """The panels of a playground, each to be shown alone: `pg.panel.pods()`.
+    """The panels of a actions, each to be shown alone: `pg.panel.pods()`.
 
     Args:
         recording: what they show.
-        playground: what does what is asked for; None for a saved recording.
+        actions: what does what is asked for; None for a saved recording.
     """
 
-    def __init__(self, recording: Recording, playground: Playground | None = None) -> None:
-        self._recording, self._playground = recording, playground
+    def __init__(self, recording: Recording, actions: Actions | None = None) -> None:
+        self._recording, self._actions = recording, actions
 
     def requests(self) -> Board:
         """What can be requested, and sending it."""
@@ -173,7 +171,7 @@ class Panels:
         """All of them side by side."""
         left = (RequestsPanel(), InvocationsPanel(), LedgerPanel())
         right = (PodsPanel(), AwakeablesPanel(), QueuePanel(), StatePanel())
-        return Board(self._recording, (left, right), self._playground)
+        return Board(self._recording, (left, right), self._actions)
 
     def _board(self, panel: Panel) -> Board:
-        return Board(self._recording, ((panel,),), self._playground)
+        return Board(self._recording, ((panel,),), self._actions)

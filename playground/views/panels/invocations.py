@@ -8,14 +8,12 @@ https://docs.restate.dev/services/invocation/managing-invocations
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.recording import Recording, Timeline, Trace
 from playground.views import text
+from playground.views.actions import Actions
 from playground.views.panels.panel import Change, Data, Item, Panel, as_text, clip, plain, wanted
-
-if TYPE_CHECKING:
-    from playground.session import Playground
 
 MOST = 2000
 """Invocations sent to the page when it first shows: the latest."""
@@ -62,11 +60,11 @@ class InvocationsPanel(Panel):
         """The latest invocations and their status."""
         return text.invocations_table(list(timeline.invocations.values()), SHOWN)
 
-    def act(self, playground: Playground, verb: str, data: Data) -> Any:
+    def act(self, actions: Actions, verb: str, data: Data) -> Any:
         """Restate's verbs: `cancel`, `kill`, `pause`, `resume`, `restart-as-new`."""
         if verb not in ("cancel", "kill", "pause", "resume", "restart-as-new"):
-            return super().act(playground, verb, data)
-        invocation = playground.invocation(wanted(data, "invocation"))
+            return super().act(actions, verb, data)
+        invocation = actions.invocation(wanted(data, "invocation"))
         target = invocation.target
         if verb == "restart-as-new":
             again = invocation.restart_as_new()

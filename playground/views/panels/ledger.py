@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.core.text import clean
 from playground.errors import RequestError
 from playground.recording import Effect, Recording, Timeline
 from playground.views import text
+from playground.views.actions import Actions
 from playground.views.outside import misbehaviour
 from playground.views.panels.panel import Change, Data, Item, Panel, clip, plain, wanted
-
-if TYPE_CHECKING:
-    from playground.session import Playground
 
 LATEST = 100
 """Entries sent to the page: the latest."""
@@ -63,14 +61,14 @@ class LedgerPanel(Panel):
         ]
         return "\n".join([text.ledger_table(effects, {name: pod.label for name, pod in timeline.pods.items()}), *lines])
 
-    def act(self, playground: Playground, verb: str, data: Data) -> Any:
+    def act(self, actions: Actions, verb: str, data: Data) -> Any:
         """`misbehave` or `behave`, one kind; `clear` everything that has happened."""
         if verb == "clear":
-            playground.ledger.clear()
+            actions.ledger.clear()
             return {"said": "The ledger has forgotten all entries and idempotency keys."}
         kind = wanted(data, "kind").strip()
         if verb == "behave":
-            playground.ledger.misbehave(kind)
+            actions.ledger.misbehave(kind)
             return {"said": f"{kind} behaves again."}
         if verb == "misbehave":
             faults: dict[str, Any] = {
@@ -79,9 +77,9 @@ class LedgerPanel(Panel):
                 "slow": _seconds(data.get("slow")),
                 "down": data.get("down") is True,
             }
-            playground.ledger.misbehave(kind, **faults)
+            actions.ledger.misbehave(kind, **faults)
             return {"said": f"{kind}: {'; '.join(misbehaviour(faults)) or 'it behaves'}."}
-        return super().act(playground, verb, data)
+        return super().act(actions, verb, data)
 
     def whole(self, recording: Recording, data: Data) -> str:
         """What an entry's request asked for."""

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from playground.errors import PlaygroundError, RequestError
 from playground.recording import Recording, Timeline
-
-if TYPE_CHECKING:
-    from playground.session import Playground
+from playground.views.actions import Actions
 
 Item = dict[str, Any]
 Change = tuple[Any, ...]
@@ -44,7 +42,7 @@ class Panel:
         """The same for nbval, for screen readers, and wherever no widget can be shown."""
         raise NotImplementedError
 
-    def act(self, playground: Playground, verb: str, data: Data) -> Any:
+    def act(self, actions: Actions, verb: str, data: Data) -> Any:
         """Do what was asked for in the page; returns something JSON can say.
 
         Raises:

@@ -7,14 +7,12 @@ on another pod. That is the opposite of killing an *invocation*, which no panel 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.recording import Pod, Recording, Timeline
 from playground.views import text
+from playground.views.actions import Actions
 from playground.views.panels.panel import Change, Data, Item, Panel, plain, wanted
-
-if TYPE_CHECKING:
-    from playground.session import Playground
 
 GONE = 4
 """How many of the pods that went last are still shown."""
@@ -47,12 +45,12 @@ class PodsPanel(Panel):
         """The pods that are there."""
         return text.pods_table(pod for pod in timeline.pods.values() if pod.alive)
 
-    def act(self, playground: Playground, verb: str, data: Data) -> Any:
+    def act(self, actions: Actions, verb: str, data: Data) -> Any:
         """`kill` a pod."""
         if verb != "kill":
-            return super().act(playground, verb, data)
+            return super().act(actions, verb, data)
         name = wanted(data, "pod")
-        killed = playground.kill_pod(name)
+        killed = actions.kill_pod(name)
         return {"said": f"The pod {killed.name} is killed. Restate retries what ran on it, on another pod."}
 
     def whole(self, recording: Recording, data: Data) -> str:

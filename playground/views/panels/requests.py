@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.errors import RequestError
 from playground.recording import Timeline
 from playground.restate.ingress import NO_BODY
 from playground.restate.target import Target
 from playground.views import text
+from playground.views.actions import Actions, Sent
 from playground.views.panels.panel import Change, Data, Item, Panel, as_text, offered, plain, split, wanted
-
-if TYPE_CHECKING:
-    from playground.invocation import Invocation
-    from playground.session import Playground
 
 MANY = 10
 
@@ -54,10 +51,10 @@ class RequestsPanel(Panel):
         """Targets and what they take."""
         return text.requests_table(offered(timeline).values())
 
-    def act(self, playground: Playground, verb: str, data: Data) -> Any:
+    def act(self, actions: Actions, verb: str, data: Data) -> Any:
         """`send`: the same request once, ten times, or to ten keys."""
         if verb != "send":
-            return super().act(playground, verb, data)
+            return super().act(actions, verb, data)
         service, handler = wanted(data, "service"), wanted(data, "handler")
         key = data.get("key")
         body = _body(data.get("body"))
@@ -66,13 +63,13 @@ class RequestsPanel(Panel):
         if data.get("spread"):
             keys = [f"{key}-{number}" for number in range(1, MANY + 1)]
         sent = [
-            playground.send(Target(service, handler, k).path, body, idempotency_key=idempotency_key, delay=delay)
+            actions.send(Target(service, handler, k).path, body, idempotency_key=idempotency_key, delay=delay)
             for k in keys
         ]
         return {"said": _said(sent, keys), "invocations": [invocation.id for invocation in sent]}
 
 
-def _said(sent: list[Invocation], keys: list[str | None]) -> str:
+def _said(sent: list[Sent], keys: list[str | None]) -> str:
     known = sum(not invocation.is_new for invocation in sent)
     if len(sent) == 1:
         return (

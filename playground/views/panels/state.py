@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.core.text import clean
 from playground.errors import RecordingError, RequestError
 from playground.recording import Recording, Timeline
 from playground.restate.admin import as_json
-from playground.runtime import keyed
 from playground.views import text
+from playground.views.actions import Actions
 from playground.views.panels.panel import Change, Data, Item, Panel, clip, offered, plain, split, wanted
-
-if TYPE_CHECKING:
-    from playground.session import Playground
 
 PATIENCE = 0.5
 """Seconds an edit waits to be applied while the key's lock is held; it is not lost after that."""
@@ -64,15 +61,14 @@ class StatePanel(Panel):
         ]
         return "\n\n".join(parts) or "no state was read yet"
 
-    def act(self, playground: Playground, verb: str, data: Data) -> Any:
+    def act(self, actions: Actions, verb: str, data: Data) -> Any:
         """`edit`: change, add or remove single values of a key's state."""
         if verb != "edit":
-            return super().act(playground, verb, data)
+            return super().act(actions, verb, data)
         service, key = wanted(data, "service"), wanted(data, "key")
         changes = {str(name): _checked(name, value) for name, value in dict(data.get("changes") or {}).items()}
         seen = {str(name): value for name, value in dict(data.get("seen") or {}).items()}
-        recording, admin = playground.recording, playground._admin
-        playground._run(keyed.edit_state(recording, admin, service, key, changes, seen, PATIENCE))
+        actions.edit_state(service, key, changes, seen, PATIENCE)
         return {"said": f"The state of {service}/{key} is changed."}
 
     def whole(self, recording: Recording, data: Data) -> str:

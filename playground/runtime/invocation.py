@@ -1,37 +1,20 @@
-"""Handles: what a notebook holds of an invocation or a pod. They know a name and look the rest up."""
+"""An invocation as something one can wait for and act on: it knows an id and looks the rest up."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
-from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
-from playground.errors import InvocationFailed, PodNotFound, RecordingError, WaitTimeout
-from playground.recording import Attempt, Event, Trace
-from playground.recording import Pod as RecordedPod
+from playground.errors import InvocationFailed, RequestError, WaitTimeout
+from playground.recording import Attempt, Event, Recording, Trace
 from playground.recording.timeline import awakeable_id
-from playground.restate.admin import as_json
+from playground.restate.admin import InvocationVerb, as_json
+from playground.runtime.host import Host
 from playground.runtime.revisions import deployment_of, last_kept
-from playground.views import text
-
-if TYPE_CHECKING:
-    from playground.restate.admin import InvocationVerb
-    from playground.session import Playground
 
 STORED_WITHIN = 5.0
 """Seconds until Restate has what a pod has told it."""
-
-
-class Journal(list[dict[str, Any]]):
-    """An invocation's journal as Restate's server has it, entry by entry."""
-
-    target: str = ""
-
-    def __repr__(self) -> str:
-        return text.journal_table(self.target, self)
 
 
 class Invocation:
@@ -43,14 +26,19 @@ class Invocation:
         is_new: False if its idempotency key made it the same as an earlier one.
     """
 
-    def __init__(self, playground: Playground, invocation_id: str, target: str, *, is_new: bool = True) -> None:
-        self._playground = playground
+    def __init__(self, host: Host, invocation_id: str, target: str, *, is_new: bool = True) -> None:
+        self._host = host
         self.id, self.target, self.is_new = invocation_id, target, is_new
+
+    @property
+    def recording(self) -> Recording:
+        """The recording it is in."""
+        return self._host.recording
 
     @property
     def trace(self) -> Trace:
         """All that is recorded of it."""
-        return self._playground.recording.invocation(self.id)
+        return self.recording.invocation(self.id)
 
     @property
     def status(self) -> str:
@@ -60,28 +48,25 @@ class Invocation:
     @property
     def attempts(self) -> list[Attempt]:
         """Every attempt so far: its pod, what it replayed, what it executed, how it ended."""
-        with self._playground.recording.lock:
+        with self.recording.lock:
             return list(self.trace.attempts)
 
     @property
     def awakeables(self) -> list[str]:
         """Ids of the awakeables it is suspended on, for `pg.resolve` and `pg.reject`."""
-        with self._playground.recording.lock:
+        with self.recording.lock:
             trace = self.trace
             return [awakeable_id(trace.raw_id, int(entry.row[1])) for entry in trace.awakeables]
 
-    @property
-    def journal(self) -> Journal:
-        """The journal, read from Restate's server now."""
+    def read_journal(self) -> list[dict[str, Any]]:
+        """The journal as Restate's server has it now, entry by entry, which is recorded, too."""
 
         async def read() -> None:
-            entries = await self._playground._admin.journal(self.id)
-            self._playground.recording.append(Event.now("journal.read", invocation=self.id, entries=entries))
+            entries = await self._host.admin.journal(self.id)
+            self.recording.append(Event.now("journal.read", invocation=self.id, entries=entries))
 
-        self._playground._do(read(), f"Reading the journal of {self.target}")
-        journal = Journal(self.trace.journal)
-        journal.target = self.target
-        return journal
+        self._host.do(read(), f"Reading the journal of {self.target}")
+        return list(self.trace.journal)
 
     def result(self, timeout: float = 30, *, of: float | None = None) -> Any:
         """Wait until it has ended and return what the handler returned.
@@ -95,7 +80,7 @@ class Invocation:
             WaitTimeout: it has not ended; says what it is waiting for.
         """
         try:
-            value, failure = self._playground._run(self._playground._result(self.id, timeout))
+            value, failure = self._host.run(self.ended(timeout))
         except TimeoutError:
             raise self._waited(f"{self.target} has not completed within {timeout if of is None else of:g} s.") from None
         if failure is not None:
@@ -119,7 +104,7 @@ class Invocation:
             )
         return as_json(value)
 
-    def wait_for(self, *, entry: str | None = None, status: str | None = None, timeout: float = 30) -> Invocation:
+    def wait_for(self, *, entry: str | None = None, status: str | None = None, timeout: float = 30) -> Self:
         """Wait until an entry has been reached, or until it has a status; returns itself.
 
         Args:
@@ -144,17 +129,17 @@ class Invocation:
             )
 
         wanted = f"has status {status!r}" if status else f"reaches the entry {entry!r}"
-        if not self._playground._wait_until(reached, timeout):
+        if not self._host.wait_until(reached, timeout):
             raise self._waited(f"{self.target} was waited for until it {wanted}; it did not within {timeout:g} s.")
         if status == "suspended":
             with contextlib.suppress(TimeoutError):
-                self._playground._run(self._stored_suspension(), STORED_WITHIN)
+                self._host.run(self._stored_suspension(), STORED_WITHIN)
         return self
 
     async def _stored_suspension(self) -> None:
         """Wait until Restate has a suspension, too. Its pod speaks of it first; killed now, it would be tried again."""
         while self.trace.status == "suspended":
-            rows = await self._playground._admin.invocations([self.id])
+            rows = await self._host.admin.invocations([self.id])
             if rows and rows[0]["status"] == "suspended":
                 return
             await asyncio.sleep(0.02)
@@ -188,10 +173,10 @@ class Invocation:
         """
         options = {}
         if revision is not None:
-            options["deployment"] = deployment_of(self._playground.recording.timeline, revision)
+            options["deployment"] = deployment_of(self.recording.timeline, revision)
         self._act("resume", **options)
 
-    def restart_as_new(self, from_entry: str | int | None = None, *, revision: str = "latest") -> Invocation:
+    def restart_as_new(self, from_entry: str | int | None = None, *, revision: str = "latest") -> Self:
         """Run it once more, with the same input, as a new invocation; returns that.
 
         Args:
@@ -204,54 +189,59 @@ class Invocation:
         """
         options: dict[str, Any] = {}
         if from_entry is not None:
-            _ = self.journal  # read now, and recorded
+            self.read_journal()
             options["from"] = last_kept(self.trace, from_entry)
         if options.get("from") or revision != "latest":
-            options["deployment"] = deployment_of(self._playground.recording.timeline, revision)
+            options["deployment"] = deployment_of(self.recording.timeline, revision)
         told = self._act("restart-as-new", **options)
-        again = Invocation(self._playground, told["new_invocation_id"], self.target)
+        again = type(self)(self._host, told["new_invocation_id"], self.target)
         sent = {"invocation": again.id, "target": again.target, "body": self.trace.body, "restarted": self.id}
-        self._playground.recording.append(Event.now("invocation.sent", **sent))
+        self.recording.append(Event.now("invocation.sent", **sent))
         return again
 
     def _act(self, verb: InvocationVerb, **options: Any) -> dict[str, Any]:
         async def act() -> dict[str, Any]:
-            told = await self._playground._admin.act(self.id, verb, **options)
-            await self._playground._recorder.look()
+            told = await self._host.admin.act(self.id, verb, **options)
+            await self._host.looked()
             return told
 
-        return self._playground._do(act(), f"Asking Restate to {verb} {self.target}")
+        return self._host.do(act(), f"Asking Restate to {verb} {self.target}")
 
-    def export(self, path: str | PathLike[str]) -> Path:
-        """Write one self-contained page with the replay lens of this invocation; returns the path.
+    async def ended(self, patience: float) -> tuple[str | None, tuple[int, str] | None]:
+        """Wait until it has ended, and record how: its result as text, or code and message of its failure.
+
+        For coroutines of the engine; `result` is for everybody else.
 
         Raises:
-            RecordingError: the file cannot be written.
+            TimeoutError: it has not within so many seconds.
         """
-        return self._playground.watch(self).export(path)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._playground.watch(self)._repr_mimebundle_()
+        host = self._host
+        async with asyncio.timeout(patience):
+            try:
+                value, failure = await host.ingress.attach(self.id)
+            except RequestError:
+                # The ingress does not know invocations whose handler the latest revision lacks.
+                value, failure = await host.admin.outcome(self.id)
+        text = None if value is None else value.decode("utf-8", "replace")
+        told = {"failure": list(failure)} if failure else {"value": text}
+        host.recording.append(Event.now("invocation.result", invocation=self.id, **told))
+        await host.recorder.caught_up(self.id)
+        return text, failure
 
     def _waited(self, what: str) -> WaitTimeout:
-        with self._playground.recording.lock:
+        with self.recording.lock:
             trace = self.trace
             why, fix = standing(trace)
             if trace.awakeables and trace.status == "suspended":
                 fix = f"pg.resolve({self.awakeables[0]!r}, value)"
-            failed = self._playground.recording.timeline.without_a_pod().values()
+            failed = self.recording.timeline.without_a_pod().values()
             if not any(attempt.outcome == "running" for attempt in trace.attempts):
                 why = " ".join(
                     [why, *(f"{pod.service} has no pod, which is tried for again: {pod.reason}" for pod in failed)]
                 )
-        if not self._playground._backend.condition.ready:
-            why, fix = self._playground._trouble()
+        if not self._host.condition.ready:
+            why, fix = self._host.trouble()
         return WaitTimeout(what, why, fix)
-
-    def __repr__(self) -> str:
-        recording = self._playground.recording
-        with recording.lock:
-            return text.invocation_table(self.trace, recording.timeline)
 
 
 def standing(trace: Trace) -> tuple[str, str]:
@@ -270,132 +260,3 @@ def standing(trace: Trace) -> tuple[str, str]:
     running = [entry for entry in trace.entries if (m := last.marks.get(entry.row)) and m.until is None]
     where = f", in: {running[-1]}" if running else ""
     return f"It is {trace.status} on {last.pod}{where}.", "Wait longer: inv.result(timeout=60)"
-
-
-class Pod:
-    """A pod: one running copy of a service's revision.
-
-    Attributes:
-        name: its name.
-    """
-
-    def __init__(self, playground: Playground, name: str) -> None:
-        self._playground = playground
-        self.name = name
-
-    @property
-    def service(self) -> str:
-        """The service it belongs to."""
-        return self._recorded.service
-
-    @property
-    def revision(self) -> str:
-        """The revision it serves."""
-        return self._recorded.revision
-
-    @property
-    def phase(self) -> str:
-        """starting, ready, stopping, then stopped, killed, crashed, refused, or failed: it could not be started."""
-        return self._recorded.phase
-
-    def kill(self) -> Pod:
-        """End it at once (SIGKILL; on Kubernetes: delete with grace period 0); returns itself when it is gone.
-
-        Raises:
-            PodNotFound: it is gone already.
-        """
-        if not self._recorded.alive:
-            raise PodNotFound(f"The pod {self.name} is gone already ({self.phase}).", "", "pg.pods lists those alive.")
-        self._playground._do(self._playground._backend.kill_pod(self.name), f"Killing the pod {self.name}")
-        if not self._playground._wait_until(lambda: not self._recorded.alive, 10):
-            raise WaitTimeout(f"The pod {self.name} was killed but has not gone within 10 s.", "", "pg.pods")
-        return self
-
-    def logs(self) -> str:
-        """All it has printed so far."""
-        with self._playground.recording.lock:
-            return self._recorded.log
-
-    @property
-    def _recorded(self) -> RecordedPod:
-        pod = self._playground.recording.timeline.pods.get(self.name)
-        if pod is None:
-            raise RecordingError(
-                f"The recording holds no pod {self.name}.", "It never started here.", "pg.pods lists those alive."
-            )
-        return pod
-
-    def __repr__(self) -> str:
-        return f"{self._recorded.label} of {self.revision}, {self.phase}"
-
-
-class Pods(list[Pod]):
-    """Pods that are there now, in the order they started.
-
-    Args:
-        failed: those that could not be started, one per revision that has no pod for that reason.
-    """
-
-    def __init__(self, pods: Iterable[Pod] = (), failed: Iterable[RecordedPod] = ()) -> None:
-        super().__init__(pods)
-        self._failed = list(failed)
-
-    def __repr__(self) -> str:
-        return text.pods_table([pod._recorded for pod in self], self._failed)
-
-
-class State(dict[str, Any]):
-    """An object's K/V state: name -> value. A copy; the object does not change with it."""
-
-    service: str = ""
-    key: str = ""
-
-    def __repr__(self) -> str:
-        return text.state_table(self.service, self.key, self)
-
-
-class Queue:
-    """A key's lock and queue at one moment.
-
-    Attributes:
-        holder: the invocation id that holds the lock; empty if it is free.
-        waiting: the invocation ids that wait, in order.
-    """
-
-    def __init__(self, playground: Playground, service: str, key: str, holder: str, waiting: list[str]) -> None:
-        self._playground = playground
-        self.service, self.key, self.holder, self.waiting = service, key, holder, waiting
-
-    def __len__(self) -> int:
-        return len(self.waiting)
-
-    def __repr__(self) -> str:
-        named = [self._name(invocation) for invocation in (self.holder, *self.waiting)]
-        return text.queue_table(self.service, self.key, named[0], named[1:])
-
-    def _name(self, invocation: str) -> str:
-        trace = self._playground.recording.timeline.invocations.get(invocation)
-        return trace.target if trace else invocation
-
-
-class Service:
-    """A deployed service: its latest revision and what it offers.
-
-    Attributes:
-        name: as given to `%%service` or `pg.deploy`.
-        revision: the revision that serves new requests.
-        services: the Restate services in it: [{"name", "type", "handlers"}].
-        is_new: False if the source was unchanged and nothing was deployed.
-    """
-
-    def __init__(self, name: str, revision: str, services: list[dict[str, Any]], *, is_new: bool) -> None:
-        self.name, self.revision, self.services, self.is_new = name, revision, services, is_new
-
-    def __repr__(self) -> str:
-        shown = text.services_table(self.name, self.revision, self.services)
-        return shown if self.is_new else f"{shown}\nThe source is unchanged; nothing was deployed."
-
-
-def parsed(values: dict[str, str]) -> dict[str, Any]:
-    """State values as what their JSON stands for."""
-    return {name: as_json(value) for name, value in values.items()}

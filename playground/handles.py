@@ -1,0 +1,272 @@
+"""Handles: what a notebook holds of an invocation, a pod, a key or the outside world, and how each looks in a cell.
+
+What they can do is the runtime's; here is how they are shown: as text everywhere, and in a notebook as what is alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playground.errors import WaitTimeout
+from playground.recording import Effect
+from playground.recording import Pod as RecordedPod
+from playground.runtime import invocation, pod
+from playground.runtime.deploying import Deployed
+from playground.runtime.revisions import RevisionInUse
+from playground.runtime.runtime import Runtime
+from playground.views import text
+
+if TYPE_CHECKING:
+    from playground.views.bundle import Bundle
+    from playground.views.lens import Lens
+
+
+class Journal(list[dict[str, Any]]):
+    """An invocation's journal as Restate's server has it, entry by entry."""
+
+    target: str = ""
+
+    def __repr__(self) -> str:
+        return text.journal_table(self.target, self)
+
+
+class Invocation(invocation.Invocation):
+    """One request to a handler, from the moment it was sent.
+
+    Attributes:
+        id: the invocation id, as Restate gave it.
+        target: what it was sent to.
+        is_new: False if its idempotency key made it the same as an earlier one.
+    """
+
+    def __init__(self, runtime: Runtime, invocation_id: str, target: str, *, is_new: bool = True) -> None:
+        super().__init__(runtime, invocation_id, target, is_new=is_new)
+        self._runtime = runtime
+
+    @property
+    def journal(self) -> Journal:
+        """The journal, read from Restate's server now."""
+        journal = Journal(self.read_journal())
+        journal.target = self.target
+        return journal
+
+    def export(self, path: str | PathLike[str]) -> Path:
+        """Write one self-contained page with the replay lens of this invocation; returns the path.
+
+        Raises:
+            RecordingError: the file cannot be written.
+        """
+        return self._lens().export(path)
+
+    def _lens(self) -> Lens:
+        from playground.views.lens import Lens  # widgets are loaded by those who show them
+
+        return Lens(self._runtime.recording, self.id, self._runtime)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        return self._lens()._repr_mimebundle_()
+
+    def __repr__(self) -> str:
+        recording = self._runtime.recording
+        with recording.lock:
+            return text.invocation_table(self.trace, recording.timeline)
+
+
+class Pods(list[pod.Pod]):
+    """Pods that are there now, in the order they started.
+
+    Args:
+        failed: those that could not be started, one per revision that has no pod for that reason.
+    """
+
+    def __init__(self, pods: Iterable[pod.Pod] = (), failed: Iterable[RecordedPod] = ()) -> None:
+        super().__init__(pods)
+        self._failed = list(failed)
+
+    def __repr__(self) -> str:
+        return text.pods_table([each.recorded for each in self], self._failed)
+
+
+class State(dict[str, Any]):
+    """An object's K/V state: name -> value. A copy; the object does not change with it."""
+
+    service: str = ""
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return text.state_table(self.service, self.key, self)
+
+
+class Queue:
+    """A key's lock and queue at one moment.
+
+    Attributes:
+        holder: the invocation id that holds the lock; empty if it is free.
+        waiting: the invocation ids that wait, in order.
+    """
+
+    def __init__(self, runtime: Runtime, service: str, key: str, holder: str, waiting: list[str]) -> None:
+        self._runtime = runtime
+        self.service, self.key, self.holder, self.waiting = service, key, holder, waiting
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    def __repr__(self) -> str:
+        named = [self._name(invocation) for invocation in (self.holder, *self.waiting)]
+        return text.queue_table(self.service, self.key, named[0], named[1:])
+
+    def _name(self, invocation: str) -> str:
+        trace = self._runtime.recording.timeline.invocations.get(invocation)
+        return trace.target if trace else invocation
+
+
+class Service(Deployed):
+    """A deployed service: its latest revision and what it offers.
+
+    Attributes:
+        name: as given to `%%service` or `pg.deploy`.
+        revision: the revision that serves new requests.
+        services: the Restate services in it: [{"name", "type", "handlers"}].
+        is_new: False if the source was unchanged and nothing was deployed.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, deployed: Deployed) -> Service:
+        """A deployed service, to be shown."""
+        return cls(deployed.name, deployed.revision, deployed.services, deployed.is_new)
+
+    def __repr__(self) -> str:
+        shown = text.services_table(self.name, self.revision, self.services)
+        return shown if self.is_new else f"{shown}\nThe source is unchanged; nothing was deployed."
+
+
+class Revisions(list[RevisionInUse]):
+    """The deployed revisions, in the order they were deployed."""
+
+    def __repr__(self) -> str:
+        rows = [(each.name, each.newest, len(each.unfinished)) for each in self]
+        return text.revisions_table(rows)
+
+
+class Entries(list[Effect]):
+    """What reached the outside world, in order."""
+
+    ordinals: dict[str, str]
+
+    def __repr__(self) -> str:
+        return text.ledger_table(self, self.ordinals)
+
+
+class Ledger:
+    """The outside world: what effects reached it, and how it misbehaves."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it; handlers find theirs in LEDGER_URL."""
+        return self._runtime.ledger.url
+
+    def entries(self, kind: str | None = None) -> Entries:
+        """What has reached the outside world since it was last cleared, repeated and refused requests included.
+
+        Args:
+            kind: only this kind, e.g. "email".
+        """
+        self._runtime.ledger.sync()
+        recording = self._runtime.recording
+        with recording.lock:
+            timeline = recording.timeline
+            found = Entries(
+                effect
+                for effect in timeline.effects
+                if effect.number > timeline.forgotten and (kind is None or effect.kind == kind)
+            )
+            found.ordinals = {name: pod.label for name, pod in timeline.pods.items()}
+        return found
+
+    def count(self, kind: str | None = None) -> int:
+        """How often something really happened: repeated and refused requests do not count.
+
+        Args:
+            kind: only this kind, e.g. "email".
+        """
+        return sum(not (effect.repeated or effect.refused) for effect in self.entries(kind))
+
+    def wait_for(self, kind: str, count: int = 1, timeout: float = 30) -> Entries:
+        """Wait until something has happened so often; returns the entries of its kind.
+
+        Args:
+            kind: e.g. "email".
+            count: how often, at least.
+            timeout: seconds.
+
+        Raises:
+            WaitTimeout: it has not happened so often.
+        """
+
+        def there() -> bool:
+            timeline = self._runtime.recording.timeline
+            return count <= sum(
+                effect.kind == kind and effect.number > timeline.forgotten and not (effect.repeated or effect.refused)
+                for effect in timeline.effects
+            )
+
+        if not self._runtime.wait_until(there, timeout):
+            raise WaitTimeout(
+                f"{kind!r} was waited for {count} time(s), and did not happen so often within {timeout:g} s.",
+                f"It has happened {self.count(kind)} time(s).",
+                "pg.ledger shows what has happened; pg.invocations what is running.",
+            )
+        return self.entries(kind)
+
+    def clear(self) -> None:
+        """Forget all entries and idempotency keys. Misbehaviour stays as it is."""
+        self._runtime.ledger.clear()
+
+    def misbehave(
+        self,
+        kind: str,
+        *,
+        fail: int | bool = 0,
+        lose_answer: int | bool = 0,
+        slow: float = 0.0,
+        down: bool = False,
+    ) -> None:
+        """Make one kind of the outside world misbehave; without faults it behaves again.
+
+        Args:
+            kind: e.g. "email".
+            fail: so many requests are refused before anything happens; True: all.
+            lose_answer: of so many requests the effect happens but the answer is an error; True: all.
+            slow: seconds each request takes.
+            down: nobody answers.
+
+        Raises:
+            PlaygroundError: the kind's name cannot be used.
+        """
+        self._runtime.ledger.misbehave(kind, fail=fail, lose_answer=lose_answer, slow=slow, down=down)
+
+    def behave(self) -> None:
+        """All kinds behave again."""
+        self._runtime.ledger.behave()
+
+    def __repr__(self) -> str:
+        return repr(self.entries())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        from playground.views.bundle import in_a_notebook  # widgets are loaded by those who show them
+        from playground.views.panels.board import Panels
+
+        data = {"text/plain": repr(self)}
+        if not in_a_notebook():
+            return data
+        board = Panels(self._runtime.recording, self._runtime).ledger()._repr_mimebundle_()
+        return {**(board[0] if board else {}), **data}

@@ -1,0 +1,275 @@
+"""A host: a Restate server, pods and a recording, from their start to their end, and how calls wait for them.
+
+Nothing here knows what is asked. Every method is synchronous and safe from any thread: work is handed to the engine
+and waited for, with one deadline for all there is to do (`do`), or the recording is waited for until it shows
+something (`wait_until`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from playground.backends.backend import Backend, Condition
+from playground.core.door import Door
+from playground.core.engine import Engine, closed
+from playground.core.proxies import exempt_loopback
+from playground.core.settings import Settings
+from playground.errors import PlaygroundError, WaitTimeout
+from playground.recording import Recording
+from playground.restate.admin import Admin
+from playground.restate.ingress import Ingress
+from playground.restate.tcp import TcpDoor, secret_of
+from playground.runtime.deploying import Deployer
+from playground.runtime.opening import data_directory, make_backend
+from playground.runtime.recorder import Recorder
+
+PATIENCE = 15.0
+"""Seconds a call waits that has no timeout of its own to say. What it asks for takes milliseconds."""
+CLOSE_TIMEOUT = 30.0
+HTTP_TIMEOUT = 60.0
+"""Seconds a request of `http` waits; each can say otherwise."""
+
+T = TypeVar("T")
+
+
+class Host:
+    """A server, pods and a recording. Start one with `launch()`.
+
+    Attributes:
+        recording: everything that has happened, as events.
+        settings: the timings in force.
+        backend: what runs the server and the pods.
+        directory: where their data is.
+        admin: Restate's admin API; for coroutines that `do` runs.
+        ingress: Restate's ingress; likewise.
+        http: a blocking HTTP client of the ingress.
+        recorder: asks Restate for what only the server knows.
+        deployer: makes revisions, and remembers them.
+    """
+
+    def __init__(
+        self, backend: Backend, engine: Engine, directory: Path, recording: Recording, settings: Settings
+    ) -> None:
+        self.backend, self.directory, self.recording, self.settings = backend, directory, recording, settings
+        self._engine = engine
+        self._doors: dict[Door, TcpDoor] = {}
+        self._at_close: list[Callable[[], None]] = []
+        self._closed = False
+        self._owner = os.getpid()
+
+    # -- starting and closing -------------------------------------------------------------------------
+
+    @classmethod
+    def launch(
+        cls,
+        backend: str,
+        settings: Settings,
+        data_dir: str | os.PathLike[str] | None = None,
+        recording: Recording | None = None,
+    ) -> Self:
+        """Start a server and what belongs to it, and wait until it is ready.
+
+        Args:
+            backend: "local" or "knative".
+            data_dir: where Restate keeps its data; by default a new directory, removed at the end.
+            recording: where all that happens is appended; by default a new one.
+
+        Raises:
+            SetupError: the Restate server cannot be found or fetched.
+            StartError: it did not get ready; says why.
+        """
+        exempt_loopback()
+        recording = Recording() if recording is None else recording
+        directory = data_directory(data_dir)
+        made = make_backend(backend, directory, data_dir is None, settings, recording)
+        engine = Engine()
+        host = cls(made, engine, directory, recording, settings)
+        try:
+            engine.run(host._start())
+        except BaseException:
+            engine.close()
+            if data_dir is None:
+                shutil.rmtree(directory, ignore_errors=True)
+            raise
+        atexit.register(host.close)
+        return host
+
+    async def _start(self) -> None:
+        await self.backend.open()
+        self.settings = self.backend.settings
+        for secret in self.backend.secrets:
+            self.recording.conceal(secret)
+        self.ingress = Ingress(self.backend.ingress, self.backend.ready)
+        self.admin = Admin(self.backend.admin, self.backend.ready)
+        self.http = self.backend.ingress.blocking_client(HTTP_TIMEOUT)
+        self.recorder = Recorder(self.recording, self.admin, lag=self.backend.lag)
+        self.deployer = Deployer(self.directory, self.backend, self.admin, self.recording)
+        try:
+            await self.admin.check_features(self.settings.features)
+            await self.deployer.revive()
+        except BaseException:
+            await self._stop()
+            raise
+
+    async def _stop(self) -> None:
+        self.recorder.close()
+        self.http.close()
+        for close in self._at_close:
+            close()
+        for door in self._doors.values():
+            await door.close()
+        await self.ingress.close()
+        await self.admin.close()
+        await self.backend.close()
+
+    def close(self) -> None:
+        """End the server, the pods and everything else that was started. Safe to call twice.
+
+        Raises:
+            WaitTimeout: some of its processes do not end.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if os.getpid() != self._owner:
+            return  # a forked copy of the kernel is leaving; what runs is not its own
+        atexit.unregister(self.close)
+        try:
+            self._engine.run(self._stop(), CLOSE_TIMEOUT)
+        except TimeoutError:
+            raise WaitTimeout(
+                f"The playground is not closed after {CLOSE_TIMEOUT:g} s.",
+                "Some of its processes do not end.",
+                "python -m playground doctor",
+            ) from None
+        finally:
+            self._engine.close()
+
+    def at_close(self, close: Callable[[], None]) -> None:
+        """Have something closed together with this, on the engine's thread."""
+        self._at_close.append(close)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    def check_open(self) -> None:
+        """See that there is still something to work with.
+
+        Raises:
+            PlaygroundClosed: it is closed, or what runs everything was ended.
+        """
+        if self._closed:
+            raise closed()
+        self.backend.check()
+
+    # -- how calls wait -------------------------------------------------------------------------------
+
+    def do(self, work: Coroutine[Any, Any, T], doing: str, timeout: float | None = None, fix: str | None = None) -> T:
+        """Run something on the engine and wait for it, with one deadline for all there is to do.
+
+        Args:
+            doing: what is done, for the error: "Reading the state of User/ada".
+            timeout: seconds; by default PATIENCE.
+            fix: what to do if it is not done in time, once the playground is in order.
+
+        Raises:
+            WaitTimeout: it is not done in time; says how the playground is.
+        """
+        limit = PATIENCE if timeout is None else timeout
+        try:
+            return self.run(work, limit)
+        except WaitTimeout:
+            raise  # an error of its own kind, and also a TimeoutError
+        except TimeoutError:
+            why, help_ = self.trouble()
+            if fix is not None:
+                help_ = fix if self.backend.condition.ready else f"{help_} {fix}"
+            raise WaitTimeout(f"{doing} is not done after {limit:g} s.", why, help_) from None
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run something on the engine. What fails because another thread closes the playground says just that.
+
+        Raises:
+            TimeoutError: it was not done in time.
+        """
+        try:
+            return self._engine.run(work, timeout)
+        except Exception as error:
+            if self._closed:  # its connections are closed too, and their libraries have words of their own
+                raise closed() from None
+            if isinstance(error, PlaygroundError | concurrent.futures.CancelledError):
+                self.backend.check()
+            raise
+
+    def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Begin something on the engine, and do not wait for it."""
+        return self._engine.start(work)
+
+    def trouble(self) -> tuple[str, str]:
+        """Why the playground may keep somebody waiting, and what can be done about it."""
+        condition = self.condition
+        if condition.ready:
+            return "The Restate server runs, but has not answered.", "Try again: it may have much to do."
+        return f"{condition.words[0].upper()}{condition.words[1:]}.", condition.fix
+
+    @property
+    def condition(self) -> Condition:
+        """How the backend is, as far as it is known now."""
+        return self.backend.condition
+
+    def wait_until(self, reached: Callable[[], bool], timeout: float) -> bool:
+        """Wait until something recorded makes `reached()` true; False if it does not in time.
+
+        Args:
+            reached: called with the recording's lock held, after anything was recorded.
+            timeout: seconds.
+        """
+        grown = threading.Event()
+        stop = self.recording.listen(grown.set)
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                grown.clear()
+                with self.recording.lock:
+                    if reached():
+                        return True
+                self.check_open()
+                if not grown.wait(max(0.0, deadline - time.monotonic())):
+                    return False
+        finally:
+            stop()
+
+    async def looked(self) -> None:
+        """Have the recorder ask Restate now for what only the server knows."""
+        await self.recorder.look()
+
+    def look(self) -> None:
+        """The same, waited for."""
+        self.do(self.looked(), "Asking Restate for its unfinished invocations")
+
+    # -- ways in --------------------------------------------------------------------------------------
+
+    def tcp(self, door: Door) -> str:
+        """A URL that any HTTP client can use; a part of its path is secret where there was no port before."""
+        if door.socket is None:
+            return door.url
+        self.check_open()
+
+        async def opened() -> str:
+            if door not in self._doors:
+                self._doors[door] = made = TcpDoor(door)
+                await made.open()
+                self.recording.conceal(secret_of(made.url))
+            return self._doors[door].url
+
+        return self.do(opened(), "Opening a port")

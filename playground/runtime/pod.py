@@ -1,0 +1,69 @@
+"""A pod as something one can do something to: it knows a name and looks the rest up."""
+
+from __future__ import annotations
+
+from playground.errors import PodNotFound, RecordingError, WaitTimeout
+from playground.recording import Pod as RecordedPod
+from playground.runtime.host import Host
+
+
+class Pod:
+    """A pod: one running copy of a service's revision.
+
+    Attributes:
+        name: its name.
+    """
+
+    def __init__(self, host: Host, name: str) -> None:
+        self._host = host
+        self.name = name
+
+    @property
+    def service(self) -> str:
+        """The service it belongs to."""
+        return self.recorded.service
+
+    @property
+    def revision(self) -> str:
+        """The revision it serves."""
+        return self.recorded.revision
+
+    @property
+    def phase(self) -> str:
+        """starting, ready, stopping, then stopped, killed, crashed, refused, or failed: it could not be started."""
+        return self.recorded.phase
+
+    def kill(self) -> Pod:
+        """End it at once (SIGKILL; on Kubernetes: delete with grace period 0); returns itself when it is gone.
+
+        Raises:
+            PodNotFound: it is gone already.
+        """
+        if not self.recorded.alive:
+            raise PodNotFound(f"The pod {self.name} is gone already ({self.phase}).", "", "pg.pods lists those alive.")
+        self._host.do(self._host.backend.kill_pod(self.name), f"Killing the pod {self.name}")
+        if not self._host.wait_until(lambda: not self.recorded.alive, 10):
+            raise WaitTimeout(f"The pod {self.name} was killed but has not gone within 10 s.", "", "pg.pods")
+        return self
+
+    def logs(self) -> str:
+        """All it has printed so far."""
+        with self._host.recording.lock:
+            return self.recorded.log
+
+    @property
+    def recorded(self) -> RecordedPod:
+        """All that is recorded of it.
+
+        Raises:
+            RecordingError: it never started here.
+        """
+        pod = self._host.recording.timeline.pods.get(self.name)
+        if pod is None:
+            raise RecordingError(
+                f"The recording holds no pod {self.name}.", "It never started here.", "pg.pods lists those alive."
+            )
+        return pod
+
+    def __repr__(self) -> str:
+        return f"{self.recorded.label} of {self.revision}, {self.phase}"

@@ -1,0 +1,87 @@
+"""Recordings and atlases that can be looked at: what a notebook holds of them.
+
+Both are the plain ones of `playground.recording` and `playground.atlas`, with their looks.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playground.atlas import atlas
+from playground.recording import recording
+from playground.views.text import atlas_table
+
+if TYPE_CHECKING:
+    from playground.views.atlas.widget import AtlasWidget
+    from playground.views.bundle import Bundle
+    from playground.views.lens import Lens
+
+
+class Recording(recording.Recording):
+    """An append-only list of events, and the replay lens of what they tell. Safe to use from any thread.
+
+    `save` writes it to a file of JSON lines, `Recording.load` reads one: the same pictures, with no server at all.
+    """
+
+    def watch(self, invocation_id: str) -> Lens:
+        """The replay lens of one invocation; shown as a cell's last value, it needs no server.
+
+        Raises:
+            RecordingError: the recording holds nothing about it.
+        """
+        from playground.views.lens import Lens  # widgets are loaded by those who show them
+
+        return Lens(self, invocation_id)
+
+    def export(self, invocation_id: str, path: str | PathLike[str]) -> Path:
+        """Write one self-contained page with the lens of one invocation; returns the path.
+
+        Raises:
+            RecordingError: the recording holds nothing about it, or the file cannot be written.
+        """
+        return self.watch(invocation_id).export(path)
+
+
+class Atlas(atlas.Atlas):
+    """The outcomes of a sweep, in the order of the points: a table as text, a grid in a page.
+
+    Attributes:
+        request: the target that was invoked.
+        target: what had the accidents: "pod", "server" or "ledger".
+        points: all points of the clean run.
+        outcomes: one per run.
+        recording: what happened in all runs, for the replay lens.
+        basis: what it was compared with.
+    """
+
+    _widget: AtlasWidget | None = None
+
+    @classmethod
+    def of(cls, made: atlas.Atlas) -> Atlas:
+        """An atlas, to be shown."""
+        return cls(made.request, made.target, made.points, made.outcomes, made.recording, made.basis)
+
+    def __repr__(self) -> str:
+        return atlas_table(self)
+
+    @property
+    def widget(self) -> AtlasWidget:
+        """The grid in a page, made when it is first asked for."""
+        if self._widget is None:
+            from playground.views.atlas.widget import AtlasWidget  # widgets are loaded by those who show them
+
+            self._widget = AtlasWidget(self)
+        return self._widget
+
+    def png(self) -> bytes:
+        """The grid as a picture."""
+        from playground.views.atlas import model, picture
+
+        return picture.png(model.picture(self))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        from playground.views.bundle import mimebundle
+
+        return mimebundle(repr(self), self.png, lambda: self.widget)
