@@ -30,6 +30,7 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext playground`: the `%%service` magic. `Playground.open()` does it by itself."""
+    from playground.current import current
     from playground.magic import register
 
-    register(shell)
+    register(shell, lambda **told: current().deploy(**told))

@@ -6,15 +6,8 @@ more ends the one before.
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
-
 from playground.errors import PlaygroundClosed
-
-if TYPE_CHECKING:
-    from playground.session import Playground
-
-_current: Playground | None = None
+from playground.session import Playground
 
 
 def current() -> Playground:
@@ -23,27 +16,6 @@ def current() -> Playground:
     Raises:
         PlaygroundClosed: none is open.
     """
-    if _current is None or _current.closed:
+    if Playground.latest is None or Playground.latest.closed:
         raise PlaygroundClosed("No playground is open.", "", "pg = Playground.open()")
-    return _current
-
-
-def make_current(opened: Playground) -> None:
-    """From now on, cells mean this one."""
-    global _current
-    _current = opened
-
-
-def close_current() -> None:
-    """End the one opened last, if it is open still."""
-    if _current is not None:
-        _current.close()
-
-
-def notebooks_shell() -> Any:
-    """The IPython shell that this code runs in, or None: that IPython is imported says nothing."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython.core.getipython import get_ipython
-
-    return get_ipython()
+    return Playground.latest

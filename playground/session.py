@@ -7,15 +7,15 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import httpx
 
 from playground.core.settings import Settings
-from playground.current import close_current, make_current, notebooks_shell
 from playground.errors import DeployError, PlaygroundError, WaitTimeout
 from playground.handles import Invocation, Ledger, Pods, Queue, Revisions, Service, State
 from playground.jupyter.passage import Passage
+from playground.magic import notebooks_shell, register
 from playground.restate.admin import as_json
 from playground.restate.ingress import NO_BODY
 from playground.runtime.opening import asked_for, features_asked_for
@@ -45,7 +45,10 @@ class Playground:
         ledger: the outside world: what effects reached it, and how it misbehaves.
         atlases: the crash atlases that were made, in order.
         runtime: what acts behind it; for tools, not for notebooks.
+        latest: the one that was opened last.
     """
+
+    latest: ClassVar[Playground | None] = None
 
     def __init__(self, runtime: Runtime, recording: Recording) -> None:
         """Not for notebooks: use `Playground.open()`."""
@@ -84,19 +87,17 @@ class Playground:
             StartError: the playground did not get ready; says why.
         """
         shell = notebooks_shell()
-        if shell is not None:
-            close_current()
+        if shell is not None and cls.latest is not None:
+            cls.latest.close()
         chosen = backend or asked_for()
         # Forking is safe only from a process without threads of the system's frameworks; macOS has them.
         pods = pods or os.environ.get("PLAYGROUND_PODS") or ("fork" if sys.platform == "linux" else "spawn")
         settings = Settings(inactivity_timeout, retry_interval, idle_window, pods, features=features_asked_for())
         recording = Recording()
         opened = cls(Runtime.launch(chosen, settings, data_dir, recording), recording)
-        make_current(opened)
+        cls.latest = opened
         if shell is not None:
-            from playground.magic import register
-
-            register(shell)
+            register(shell, opened.deploy)
         return opened
 
     def close(self) -> None:

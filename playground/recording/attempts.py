@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground.recording import kinds
 from playground.recording.events import Event
 from playground.recording.trace import FIRST_AWAKEABLE, Attempt, Effect, Entry, How, Mark, Outcome, RowKey
-
-if TYPE_CHECKING:
-    from playground.recording.timeline import Timeline
+from playground.recording.writer import Writer
 
 OUTCOME_OF_A_POD: dict[str, Outcome] = {"killed": "killed", "crashed": "crashed", "stopped": "stopped"}
 """How an attempt ends that was running when its pod went."""
@@ -30,7 +28,7 @@ _COMPLETABLE = {
 }
 
 
-def started(timeline: Timeline, event: kinds.AttemptStarted) -> None:
+def started(timeline: Writer, event: kinds.AttemptStarted) -> None:
     """An attempt begins: a Start frame has arrived at a pod."""
     trace = timeline.trace(event.invocation)
     trace.target, trace.raw_id = event.target or trace.target, event.id or trace.raw_id
@@ -53,7 +51,7 @@ def started(timeline: Timeline, event: kinds.AttemptStarted) -> None:
     timeline.touch("attempt", trace.id, attempt.number)
 
 
-def close(timeline: Timeline, attempt: Attempt, at: float, pod: str, number: int) -> None:
+def close(timeline: Writer, attempt: Attempt, at: float, pod: str, number: int) -> None:
     """Nothing more will come of an attempt."""
     attempt.ended_at = at
     timeline.open.pop((pod, number), None)
@@ -70,7 +68,7 @@ def close(timeline: Timeline, attempt: Attempt, at: float, pod: str, number: int
         timeline.set_status(attempt.trace, "backing-off", at)
 
 
-def closed(timeline: Timeline, attempt: Attempt, event: kinds.AttemptClosed) -> None:
+def closed(timeline: Writer, attempt: Attempt, event: kinds.AttemptClosed) -> None:
     """Its stream is closed."""
     if attempt.outcome == "running":
         attempt.outcome = "disconnected"
@@ -79,7 +77,7 @@ def closed(timeline: Timeline, attempt: Attempt, event: kinds.AttemptClosed) -> 
     close(timeline, attempt, event.at, event.pod, event.attempt)
 
 
-def suspended(timeline: Timeline, attempt: Attempt, event: kinds.AttemptSuspended) -> None:
+def suspended(timeline: Writer, attempt: Attempt, event: kinds.AttemptSuspended) -> None:
     """It gave its pod back until what it waits for is there."""
     attempt.outcome = "suspended"
     attempt.waits_for = [("entry", index) for index in event.entries]
@@ -92,7 +90,7 @@ def suspended(timeline: Timeline, attempt: Attempt, event: kinds.AttemptSuspende
     timeline.set_status(attempt.trace, "suspended", event.at)
 
 
-def failed(timeline: Timeline, attempt: Attempt, event: kinds.AttemptFailed) -> None:
+def failed(timeline: Writer, attempt: Attempt, event: kinds.AttemptFailed) -> None:
     """It ended with an error that will be retried."""
     attempt.outcome = "failed"
     attempt.failure = (event.code, event.message)
@@ -108,7 +106,7 @@ def failed(timeline: Timeline, attempt: Attempt, event: kinds.AttemptFailed) -> 
     timeline.set_status(attempt.trace, "backing-off", event.at)
 
 
-def _not_asked_for(timeline: Timeline, attempt: Attempt, event: kinds.AttemptFailed) -> None:
+def _not_asked_for(timeline: Writer, attempt: Attempt, event: kinds.AttemptFailed) -> None:
     """The journal was delivered whole, but the handler went its way only as far as the entry that did not fit."""
     if event.entry is None:
         return
@@ -124,12 +122,12 @@ def _not_asked_for(timeline: Timeline, attempt: Attempt, event: kinds.AttemptFai
             timeline.touch("entry", attempt.trace.id, row)
 
 
-def ended(timeline: Timeline, attempt: Attempt, _event: kinds.AttemptEnded) -> None:
+def ended(timeline: Writer, attempt: Attempt, _event: kinds.AttemptEnded) -> None:
     """The handler is done. That Restate knows it shows when the stream closes."""
     attempt.outcome = "completed"
 
 
-def replayed(timeline: Timeline, attempt: Attempt, event: kinds.EntryReplayed) -> None:
+def replayed(timeline: Writer, attempt: Attempt, event: kinds.EntryReplayed) -> None:
     """A journal entry was given to it."""
     trace = attempt.trace
     attempt.seen_entries += 1
@@ -153,7 +151,7 @@ def replayed(timeline: Timeline, attempt: Attempt, event: kinds.EntryReplayed) -
                 timeline.touch("entry", trace.id, row)
 
 
-def _replayed_completion(timeline: Timeline, attempt: Attempt, event: kinds.EntryReplayed) -> None:
+def _replayed_completion(timeline: Writer, attempt: Attempt, event: kinds.EntryReplayed) -> None:
     """The result of an entry was given to it."""
     entry = _complete(timeline, attempt, event)
     if entry is None or entry.type != "Run":
@@ -165,7 +163,7 @@ def _replayed_completion(timeline: Timeline, attempt: Attempt, event: kinds.Entr
             mark.how, mark.until = "executed", mark.proposed_at
 
 
-def executed(timeline: Timeline, attempt: Attempt, event: kinds.EntryExecuted) -> None:
+def executed(timeline: Writer, attempt: Attempt, event: kinds.EntryExecuted) -> None:
     """Its handler asked for something new."""
     entry = timeline.row(attempt.trace, _row(event.entry), event.type)
     _fill(entry, event)
@@ -174,7 +172,7 @@ def executed(timeline: Timeline, attempt: Attempt, event: kinds.EntryExecuted) -
         attempt.trace.value, attempt.trace.failure = entry.value, entry.failure
 
 
-def proposed(timeline: Timeline, attempt: Attempt, event: kinds.EntryProposed) -> None:
+def proposed(timeline: Writer, attempt: Attempt, event: kinds.EntryProposed) -> None:
     """A run's function has returned, and its result was handed over."""
     row = _row(event.entry)
     mark, entry = attempt.marks.get(row), attempt.trace.rows.get(row)
@@ -184,7 +182,7 @@ def proposed(timeline: Timeline, attempt: Attempt, event: kinds.EntryProposed) -
         timeline.touch("entry", attempt.trace.id, entry.row)
 
 
-def completed(timeline: Timeline, attempt: Attempt, event: kinds.EntryCompleted) -> None:
+def completed(timeline: Writer, attempt: Attempt, event: kinds.EntryCompleted) -> None:
     """A result arrived while it ran."""
     if event.signal is not None:
         _signalled(timeline, attempt, event, event.signal, "executed")
@@ -192,7 +190,7 @@ def completed(timeline: Timeline, attempt: Attempt, event: kinds.EntryCompleted)
         _complete(timeline, attempt, event)
 
 
-def _signalled(timeline: Timeline, attempt: Attempt, event: kinds.OfEntry, signal: int | str, how: How) -> None:
+def _signalled(timeline: Writer, attempt: Attempt, event: kinds.OfEntry, signal: int | str, how: How) -> None:
     """An awakeable was completed, or another signal came. The first one counts: a second click changes nothing."""
     entry = _signal(timeline, attempt, signal)
     mark = attempt.marks.get(entry.row)
@@ -201,7 +199,7 @@ def _signalled(timeline: Timeline, attempt: Attempt, event: kinds.OfEntry, signa
         _result(entry, event)
 
 
-def _complete(timeline: Timeline, attempt: Attempt, event: kinds.EntryReplayed | kinds.EntryCompleted) -> Entry | None:
+def _complete(timeline: Writer, attempt: Attempt, event: kinds.EntryReplayed | kinds.EntryCompleted) -> Entry | None:
     """Note the result of an entry; returns the entry, or None if it is not known."""
     row = _row(event.entry)
     entry, mark = attempt.trace.rows.get(row), attempt.marks.get(row)
@@ -242,7 +240,7 @@ def _ran_at(attempt: Attempt, row: RowKey, mark: Mark, at: float) -> bool:
     return mark.at <= at and (ended is None or at <= ended)
 
 
-def _signal(timeline: Timeline, attempt: Attempt, signal: int | str) -> Entry:
+def _signal(timeline: Writer, attempt: Attempt, signal: int | str) -> Entry:
     """The row of a signal: those with a number are an awakeable or a cancellation, the others have a name."""
     if isinstance(signal, int):
         return timeline.row(attempt.trace, ("signal", signal), "Awakeable" if signal >= FIRST_AWAKEABLE else "Cancel")
@@ -276,7 +274,7 @@ def _result(entry: Entry, event: kinds.OfEntry) -> None:
         entry.failure = event.failure
 
 
-FOLDS: dict[type[Event], Callable[[Timeline, Attempt, Any], None]] = {
+FOLDS: dict[type[Event], Callable[[Writer, Attempt, Any], None]] = {
     kinds.AttemptSuspended: suspended,
     kinds.AttemptFailed: failed,
     kinds.AttemptEnded: ended,

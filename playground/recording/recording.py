@@ -20,6 +20,7 @@ from typing import Self
 from playground.errors import RecordingError
 from playground.recording.dropping import lighten, weight
 from playground.recording.events import Event, saved
+from playground.recording.fold import Fold
 from playground.recording.timeline import Timeline
 from playground.recording.trace import Trace
 
@@ -63,7 +64,7 @@ class Recording:
         self._count = 0
         self._weight = 0
         self._lighten_at = 0
-        self._timeline = Timeline()
+        self._timeline = Fold()
         self._folded = 0
         self._listeners: list[Listener] = []
         self._secrets: list[str] = []

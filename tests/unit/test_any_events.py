@@ -7,8 +7,8 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from playground.recording import Event, Recording, Timeline, kinds
-from playground.recording.timeline import _OTHER_FOLDS
+from playground.recording import Event, Recording, kinds
+from playground.recording.fold import _OTHER_FOLDS, Fold
 from playground.runtime.revisions import in_use
 from playground.views import layout, model, text
 from playground.views.details import all_details
@@ -79,7 +79,7 @@ def test_folding_bit_by_bit_is_folding_at_once(said: list[Event]) -> None:
     for event in said:
         recording.append(event)
         recording.timeline  # noqa: B018  (folds)
-    whole = Timeline(said)
+    whole = Fold(said)
     assert repr(recording.timeline.invocations) == repr(whole.invocations)
     assert list(recording.timeline.changes) == list(whole.changes)
 
@@ -94,7 +94,7 @@ def test_invocations_that_call_each_other_have_a_role_each() -> None:
             Event.now("entry.completed", **where, type="Call invocation id", entry=1, callee=callee),
         ]
     said += [Event.now("invocation.status", invocation="inv_3", status="running", parent="inv_3")]
-    timeline = Timeline(said)
+    timeline = Fold(said)
     assert timeline.roles("inv_1") == {"inv_1": "0", "inv_2": "0.1"}
     assert timeline.roles("inv_3") == {"inv_3": "0"}
 

@@ -17,7 +17,8 @@ import pytest
 from playground.ledger.app import Ledger
 from playground.ledger.plans import Plans
 from playground.ledger.store import Faults, Store
-from playground.recording import Event, Timeline
+from playground.recording import Event
+from playground.recording.fold import Fold
 
 BASE = "http://ledger:8080/s3cret"
 
@@ -211,7 +212,7 @@ def test_a_ledger_on_a_used_file_tells_what_it_has(tmp_path: Path) -> None:
     assert second.kinds() == ["ledger.cleared", "effect.happened", "effect.repeated", "ledger.faults"]
     # A recording that knew all of it knows no more; one that knew nothing knows as much.
     for before in (first.told, []):
-        timeline = Timeline(Event.of(e["kind"], e.get("at", 0.0), e) for e in [*before, *second.told])
+        timeline = Fold(Event.of(e["kind"], e.get("at", 0.0), e) for e in [*before, *second.told])
         known = [effect for effect in timeline.effects if effect.number > timeline.forgotten]
         assert [(effect.number, effect.became) for effect in known] == [(2, "happened"), (3, "repeated")]
         assert timeline.faults["sms"]["slow"] == 2

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from playground.recording import Recording, Timeline
+from playground.recording.fold import Fold
 from playground.views.live import Picture, apply
 from playground.views.panels.awakeables import AwakeablesPanel, pending
 from playground.views.panels.board import Board, Panels
@@ -40,7 +41,7 @@ def whole(panel: Panel, timeline: Timeline) -> dict[str, Any]:
 def test_a_picture_with_its_deltas_is_the_later_picture(panel: Panel) -> None:
     events = long_day().events
     for start in range(0, len(events), 5):
-        timeline = Timeline(events[:start])
+        timeline = Fold(events[:start])
         page: Picture = {"tables": {panel.name: whole(panel, timeline)}}
         position = len(timeline.changes)
         for number, event in enumerate(events[start:], 1):
@@ -58,13 +59,13 @@ def test_a_picture_with_its_deltas_is_the_later_picture(panel: Panel) -> None:
 
 @pytest.mark.parametrize("panel", ALL, ids=lambda panel: panel.name)
 def test_items_are_json(panel: Panel) -> None:
-    json.dumps(whole(panel, Timeline(long_day().events)), allow_nan=False).encode()
+    json.dumps(whole(panel, Fold(long_day().events)), allow_nan=False).encode()
 
 
 def test_a_queue_has_its_holder_and_waits_in_restates_order() -> None:
     tale = long_day()
     at = next(i for i, event in enumerate(tale.events) if event.kind == "queue.read")
-    queue = key_queues(Timeline(tale.events[: at + 1]))["User", "ada"]
+    queue = key_queues(Fold(tale.events[: at + 1]))["User", "ada"]
     assert queue.holder is not None
     assert queue.holder.id == "inv_q0"
     assert [trace.id for trace in queue.waiting] == ["inv_q2", "inv_q1", "inv_q3"]  # a scheduled one does not wait
@@ -73,50 +74,50 @@ def test_a_queue_has_its_holder_and_waits_in_restates_order() -> None:
 def test_a_queue_moves_when_an_attempt_starts() -> None:
     tale = Tale().deploy().pod("shop-1").send("inv_a", "User/ada/add").send("inv_b", "User/ada/add")
     first = tale.start("shop-1", "inv_a", "User/ada/add")
-    queue = key_queues(Timeline(tale.events))["User", "ada"]
+    queue = key_queues(Fold(tale.events))["User", "ada"]
     assert (queue.holder and queue.holder.id, [t.id for t in queue.waiting], queue.done) == ("inv_a", ["inv_b"], 0)
     tale.end("shop-1", first)
     tale.start("shop-1", "inv_b", "User/ada/add")
-    queue = key_queues(Timeline(tale.events))["User", "ada"]
+    queue = key_queues(Fold(tale.events))["User", "ada"]
     assert (queue.holder and queue.holder.id, queue.waiting, queue.done) == ("inv_b", [], 1)
 
 
 def test_shared_handlers_and_services_have_no_queue() -> None:
     tale = Tale().deploy().send("inv_a", "User/ada/get").send("inv_b", "Signup/signup")
-    assert key_queues(Timeline(tale.events)) == {}
+    assert key_queues(Fold(tale.events)) == {}
 
 
 def test_an_awakeable_is_pending_from_its_mail_until_it_is_completed() -> None:
     tale = Tale().deploy().pod("shop-1")
     number = tale.start("shop-1", "inv_s", "Signup/signup")
-    assert pending(Timeline(tale.events)) == []
+    assert pending(Fold(tale.events)) == []
     tale.mail("shop-1", number, awakeable("inv_s"))
-    (mailed,) = pending(Timeline(tale.events))
+    (mailed,) = pending(Fold(tale.events))
     assert (mailed.id, mailed.suspended, mailed.mail and mailed.mail.kind) == (awakeable("inv_s"), False, "email")
     tale.suspend("shop-1", number, 17)
-    (waiting,) = pending(Timeline(tale.events))
+    (waiting,) = pending(Fold(tale.events))
     assert waiting.suspended
     tale.say("awakeable.completed", awakeable=awakeable("inv_s"), reason="no")
-    assert pending(Timeline(tale.events)) == []
+    assert pending(Fold(tale.events)) == []
 
 
 def test_an_awakeable_without_a_mail_is_pending_once_it_is_waited_for() -> None:
     tale = Tale().deploy().pod("shop-1")
     tale.suspend("shop-1", tale.start("shop-1", "inv_s", "Signup/signup"), 17, 18)
-    assert [each.signal for each in pending(Timeline(tale.events))] == [17, 18]
+    assert [each.signal for each in pending(Fold(tale.events))] == [17, 18]
     tale.status("inv_s", "completed", completion_failure="killed")
-    assert pending(Timeline(tale.events)) == []
+    assert pending(Fold(tale.events)) == []
 
 
 def test_an_id_that_only_looks_like_an_awakeables_is_none() -> None:
     tale = Tale().deploy().pod("shop-1")
     number = tale.start("shop-1", "inv_s", "Signup/signup")
     tale.mail("shop-1", number, "sign_1" + "A" * 32).mail("shop-1", number, "sign_1" + "=" * 30)
-    assert pending(Timeline(tale.events)) == []
+    assert pending(Fold(tale.events)) == []
 
 
 def test_the_last_pods_that_went_are_shown() -> None:
-    items = whole(PodsPanel(), Timeline(long_day().events))
+    items = whole(PodsPanel(), Fold(long_day().events))
     assert sum(not item["alive"] for item in items.values()) == GONE
     assert [name for name, item in items.items() if item["alive"]] == ["shop-9"]
 
@@ -126,7 +127,7 @@ def test_what_can_be_done_depends_on_the_status() -> None:
     verbs = {}
     for status in ("pending", "scheduled", "running", "backing-off", "suspended", "paused", "completed", "new to us"):
         tale.status(f"inv_{status}", status, target="Signup/signup")
-    for item in whole(InvocationsPanel(), Timeline(tale.events)).values():
+    for item in whole(InvocationsPanel(), Fold(tale.events)).values():
         verbs[item["status"]] = item["verbs"]
     assert verbs["completed"] == ["restart-as-new"]
     assert "resume" in verbs["paused"]
@@ -136,7 +137,7 @@ def test_what_can_be_done_depends_on_the_status() -> None:
 
 
 def test_the_latest_revision_says_what_can_be_requested() -> None:
-    items = whole(RequestsPanel(), Timeline(long_day().events))
+    items = whole(RequestsPanel(), Fold(long_day().events))
     assert list(items) == ["Signup/signup"]
     assert json.loads(items["Signup/signup"]["last"]) == {"username": "ada"}
 
@@ -149,7 +150,7 @@ def test_hostile_text_is_sent_as_text_and_clipped() -> None:
     tale.say("state.read", service="User", key=hostile, values={hostile: "z" * 1_000_000})
     tale.say("invocation.result", invocation="inv_1", failure=[500, hostile * 100_000])
     for panel in ALL:
-        items = whole(panel, Timeline(tale.events))
+        items = whole(panel, Fold(tale.events))
         assert len(json.dumps(items, ensure_ascii=False).encode()) < 20_000
     recording = Recording(tale.events)
     shown = hostile.replace("\ud800", "?")  # what came in is text that UTF-8 can carry

@@ -9,6 +9,7 @@ import pytest
 
 from playground.errors import PlaygroundError, RequestError
 from playground.recording import Recording, Timeline
+from playground.recording.fold import Fold
 from playground.views.live import Picture, apply
 from playground.views.outside import misbehaviour
 from playground.views.panels import ledger
@@ -39,7 +40,7 @@ def items(timeline: Timeline) -> dict[str, Any]:
 
 
 def test_entries_say_what_became_of_them_and_where_they_came_from() -> None:
-    found = items(Timeline(story().events))
+    found = items(Fold(story().events))
     entries = [found[f"entry {number}"] for number in range(1, 5)]
     assert [entry["what"] for entry in entries] == ["refused", "happened", "repeated", "happened"]
     assert [(entry["target"], entry["step"], entry["pod"]) for entry in entries[1:]] == [
@@ -51,7 +52,7 @@ def test_entries_say_what_became_of_them_and_where_they_came_from() -> None:
 
 
 def test_kinds_are_counted() -> None:
-    found = items(Timeline(story().events))
+    found = items(Fold(story().events))
     assert found["kind payment"]["counts"] == {"refused": 1, "happened": 1, "repeated": 1}
     assert found["kind email"]["counts"] == {"happened": 1}
     assert found["kind payment"]["told"] == []
@@ -59,7 +60,7 @@ def test_kinds_are_counted() -> None:
 
 def test_what_is_cleared_is_gone_and_its_kind_stays() -> None:
     tale = story().say("ledger.cleared", last=4)
-    assert items(Timeline(tale.events)) == {
+    assert items(Fold(tale.events)) == {
         "kind payment": {
             "kind": "payment",
             "counts": {},
@@ -77,7 +78,7 @@ def test_a_picture_with_its_deltas_is_the_later_picture(monkeypatch: pytest.Monk
         tale.say("effect.happened", number=number, effect="email", body=str(number))
     tale.say("ledger.cleared", last=11).say("effect.happened", number=12, effect="email", body="new")
     for step in (1, 2, 5, 100):
-        timeline = Timeline()
+        timeline = Fold()
         page: Picture = {"tables": {"ledger": items(timeline)}}
         position = 0
         for number, event in enumerate(tale.events, 1):
@@ -127,7 +128,7 @@ def test_hostile_texts_can_be_sent() -> None:
     bad = '<img src=x onerror="window.hacked=1">\u202e\x00\ud800' * 100
     tale = Tale().say("effect.happened", number=1, effect=bad, key=bad, body=bad, pod=bad, attempt=1)
     tale.say("ledger.faults", effect=bad, faults={"fail": 1})
-    told = json.dumps(items(Timeline(tale.events)), ensure_ascii=False)
+    told = json.dumps(items(Fold(tale.events)), ensure_ascii=False)
     assert told.encode("utf-8")
     assert len(told) < 20_000
 

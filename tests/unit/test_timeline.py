@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from playground.errors import RecordingError
-from playground.recording import Event, Recording, Timeline
+from playground.recording import Event, Recording
+from playground.recording.fold import Fold
 from playground.recording.timeline import awakeable_id
 from playground.views import model
 from playground.views.outside import outside
@@ -63,7 +64,7 @@ def first_attempt_until_run() -> Story:
 
 def test_a_pod_killed_in_a_run() -> None:
     story = first_attempt_until_run().gone("killed")
-    trace = Timeline(story.events).invocations["inv_1"]
+    trace = Fold(story.events).invocations["inv_1"]
     (attempt,) = trace.attempts
     assert attempt.outcome == "killed"
     assert [str(e) for e in attempt.executed] == ["Input"]
@@ -75,7 +76,7 @@ def test_a_run_without_a_stored_result_is_executed_again() -> None:
     story = first_attempt_until_run().gone("killed").start_pod().start(2).replay("Input", "Run")
     story.tap("entry.proposed", type="ProposeRunCompletion", entry=1, value="ok")
     story.tap("entry.completed", type="Run completion", entry=1, value="ok")
-    trace = Timeline(story.events).invocations["inv_1"]
+    trace = Fold(story.events).invocations["inv_1"]
     assert [str(e) for e in trace.attempts[1].replayed] == ["Input"]
     assert [str(e) for e in trace.attempts[1].executed] == ["Run send email"]
 
@@ -83,9 +84,9 @@ def test_a_run_without_a_stored_result_is_executed_again() -> None:
 def test_a_result_stored_without_the_pod_hearing_of_it_was_executed() -> None:
     story = first_attempt_until_run().tap("entry.proposed", type="ProposeRunCompletion", entry=1, value="ok")
     story.gone("killed")
-    assert Timeline(story.events).invocations["inv_1"].attempts[0].cut_off
+    assert Fold(story.events).invocations["inv_1"].attempts[0].cut_off
     story.start_pod().start(3).replay("Input", "Run", "Run completion")
-    trace = Timeline(story.events).invocations["inv_1"]
+    trace = Fold(story.events).invocations["inv_1"]
     assert [str(e) for e in trace.attempts[0].executed] == ["Input", "Run send email"]
     assert [str(e) for e in trace.attempts[1].replayed] == ["Input", "Run send email"]
 
@@ -93,11 +94,11 @@ def test_a_result_stored_without_the_pod_hearing_of_it_was_executed() -> None:
 def test_an_awakeable_waits_is_completed_and_replayed() -> None:
     story = Story().start_pod().start(1).replay("Input")
     story.tap("attempt.suspended", entries=[], signals=[1, 17]).tap("attempt.closed")
-    trace = Timeline(story.events).invocations["inv_1"]
+    trace = Fold(story.events).invocations["inv_1"]
     assert (trace.status, [str(e) for e in trace.awakeables]) == ("suspended", ["Awakeable"])
     story.gone("stopped").start_pod().start(2).replay("Input", "Signal")
     story.tap("entry.executed", type="Output", entry=1, value='"done"').tap("attempt.ended").tap("attempt.closed")
-    timeline = Timeline(story.events)
+    timeline = Fold(story.events)
     trace = timeline.invocations["inv_1"]
     assert (trace.status, trace.value, trace.awakeables) == ("completed", '"done"', [])
     assert invocation_table(trace, timeline).splitlines() == [
@@ -120,7 +121,7 @@ def test_the_first_completion_of_an_awakeable_counts() -> None:
     story = Story().start_pod().start(2).replay("Input")
     story.tap("entry.replayed", type="Signal", signal=17, value='"phone"')
     story.tap("entry.completed", type="Signal", signal=17, value='"laptop"')
-    trace = Timeline(story.events).invocations["inv_1"]
+    trace = Fold(story.events).invocations["inv_1"]
     assert [str(e) for e in trace.attempts[0].replayed] == ["Input", "Awakeable"]
     assert trace.entries[-1].result == '"phone"'
 
@@ -128,30 +129,30 @@ def test_the_first_completion_of_an_awakeable_counts() -> None:
 def test_an_end_that_was_said_but_never_stored_is_no_completion() -> None:
     story = Story().start_pod().start(1).replay("Input").tap("entry.executed", type="Output", entry=1, value="1")
     story.tap("attempt.ended").gone("killed")
-    assert not Timeline(story.events).invocations["inv_1"].done
+    assert not Fold(story.events).invocations["inv_1"].done
     story.start_pod().start(1).replay("Input")
-    assert [a.outcome for a in Timeline(story.events).invocations["inv_1"].attempts] == ["killed", "running"]
+    assert [a.outcome for a in Fold(story.events).invocations["inv_1"].attempts] == ["killed", "running"]
 
 
 def test_an_older_status_from_the_server_does_not_overrule_a_pod() -> None:
     story = Story().start_pod().start(1)
     story.events.append(Event.of("invocation.status", 0.0, {"invocation": "inv_1", "status": "pending"}))
-    assert Timeline(story.events).invocations["inv_1"].status == "running"
+    assert Fold(story.events).invocations["inv_1"].status == "running"
     story.events.append(Event.of("invocation.status", 9.0, {"invocation": "inv_1", "status": "paused"}))
-    assert Timeline(story.events).invocations["inv_1"].status == "paused"
+    assert Fold(story.events).invocations["inv_1"].status == "paused"
 
 
 def test_a_failed_step() -> None:
     story = first_attempt_until_run().tap("attempt.failed", code=500, message="ValueError('a bug')", entry=1)
     story.tap("attempt.closed")
-    attempt = Timeline(story.events).invocations["inv_1"].attempts[0]
+    attempt = Fold(story.events).invocations["inv_1"].attempts[0]
     assert (attempt.outcome, attempt.failure) == ("failed", (500, "ValueError('a bug')"))
     assert attempt.marks["entry", 1].how == "failed"
 
 
 def cells(story: Story, entry: str) -> list[str]:
     """What the table says of an entry, attempt by attempt."""
-    timeline = Timeline(story.events)
+    timeline = Fold(story.events)
     table = invocation_table(timeline.invocations["inv_1"], timeline)
     (line,) = [line for line in table.splitlines() if entry in line]
     return re.split(r" {2,}", line.split(entry)[1].strip())
@@ -162,7 +163,7 @@ def test_an_effect_belongs_to_the_step_that_the_pod_names() -> None:
     for number, step in ((1, 2), (2, 1), (3, -1), (4, -1)):
         story.say("effect.happened", number=number, effect="email", pod=story.pod, attempt=1, step=step)
     story.say("effect.happened", number=5, effect="email", pod="somewhere", attempt=1)
-    timeline = Timeline(story.events)
+    timeline = Fold(story.events)
     assert [effect.row for effect in timeline.effects] == [("entry", 2), ("entry", 1), None, None, None]
     assert [effect.invocation for effect in timeline.effects] == ["inv_1"] * 4 + [""]
     assert [effect.outside for effect in timeline.effects] == [False, False, True, True, False]
@@ -174,9 +175,9 @@ def test_an_effect_belongs_to_the_step_that_the_pod_names() -> None:
 def test_an_effect_that_is_heard_of_before_its_step_waits_for_it() -> None:
     story = Story().start_pod().start(1).replay("Input")
     story.say("effect.happened", number=1, effect="email", pod=story.pod, attempt=1, step=1)
-    assert Timeline(story.events).effects[0].row is None
+    assert Fold(story.events).effects[0].row is None
     story.tap("entry.executed", type="Run", entry=1, name="send email")
-    assert Timeline(story.events).effects[0].row == ("entry", 1)
+    assert Fold(story.events).effects[0].row == ("entry", 1)
 
 
 def test_in_an_older_recording_the_only_run_at_the_time_caused_it_and_one_of_two_is_not_guessed() -> None:
@@ -184,7 +185,7 @@ def test_in_an_older_recording_the_only_run_at_the_time_caused_it_and_one_of_two
     story.say("effect.happened", number=1, effect="email", pod=story.pod, attempt=1, body="{}")
     story.tap("entry.executed", type="Run", entry=2, name="charge")
     story.say("effect.happened", number=2, effect="email", pod=story.pod, attempt=1)
-    assert [effect.row for effect in Timeline(story.events).effects] == [("entry", 1), None]
+    assert [effect.row for effect in Fold(story.events).effects] == [("entry", 1), None]
 
 
 def test_a_run_that_failed_for_good_does_not_read_executed() -> None:
@@ -226,7 +227,7 @@ def mismatch(story: Story, entry: int | None) -> Story:
 
 def test_what_a_handler_that_does_not_fit_never_asked_for_was_not_replayed() -> None:
     story = mismatch(Story().start_pod(), 1)
-    trace = Timeline(story.events).invocations["inv_1"]
+    trace = Fold(story.events).invocations["inv_1"]
     assert [str(entry) for entry in trace.attempts[0].replayed] == ["Input"]
     assert cells(story, "Run send email") == ["mismatch"]
     assert cells(story, "Sleep") == ["–"]
@@ -236,7 +237,7 @@ def test_a_mismatch_is_told_even_if_a_later_attempt_fits() -> None:
     story = mismatch(Story().start_pod(), 1).start(5).replay("Input", "Run", "Run completion", "Sleep")
     story.tap("entry.replayed", type="Sleep completion", entry=2)
     story.tap("entry.executed", type="Output", entry=3, value="1").tap("attempt.ended").tap("attempt.closed")
-    timeline = Timeline(story.events)
+    timeline = Fold(story.events)
     trace = timeline.invocations["inv_1"]
     assert trace.mismatches == 1
     assert summary(trace, timeline) == "completed, 2 attempts on 1 pod, 1 journal mismatch"
@@ -246,7 +247,7 @@ def test_who_ended_an_invocation() -> None:
     def aborted(failure: list[Any], story: Story | None = None) -> str:
         story = story or Story().start_pod().start(1).replay("Input")
         story.say("invocation.result", invocation="inv_1", failure=failure)
-        return Timeline(story.events).invocations["inv_1"].aborted
+        return Fold(story.events).invocations["inv_1"].aborted
 
     def output(message: str) -> Story:
         story = Story().start_pod().start(1).replay("Input")

@@ -7,7 +7,7 @@ an effect came from is often known a moment after the effect itself: pods and th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from playground.core.text import clean
@@ -71,7 +71,7 @@ class LedgerPanel(Panel):
             actions.ledger.misbehave(kind)
             return {"said": f"{kind} behaves again."}
         if verb == "misbehave":
-            faults: dict[str, Any] = {
+            faults: Mapping[str, Any] = {
                 "fail": _count(data.get("fail")),
                 "lose_answer": _count(data.get("lose_answer")),
                 "slow": _seconds(data.get("slow")),
@@ -92,7 +92,7 @@ def _name(effect: Effect) -> str:
     return f"entry {effect.number}"
 
 
-def _kind(kind: str, counts: Counter[str], faults: dict[str, Any]) -> Item:
+def _kind(kind: str, counts: Counter[str], faults: Mapping[str, Any]) -> Item:
     return {"kind": plain(kind[:100]), "counts": dict(counts), "faults": faults, "told": misbehaviour(faults)}
 
 

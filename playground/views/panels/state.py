@@ -8,7 +8,7 @@ if what it replaces is still what was shown, and the page asks before it sends o
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from playground.core.text import clean
@@ -89,7 +89,7 @@ def item_id(service: str, key: str) -> str:
     return plain(json.dumps([service, key], ensure_ascii=False, separators=(",", ":")))
 
 
-def _item(service: str, key: str, values: dict[str, str]) -> Item:
+def _item(service: str, key: str, values: Mapping[str, str]) -> Item:
     named = {plain(name): clip(value) for name, value in values.items()}
     return {"service": service, "key": plain(key), "values": named}
 
@@ -99,7 +99,7 @@ def _known_keys(timeline: Timeline) -> dict[str, list[str]]:
     keys: dict[str, dict[str, None]] = {
         name: {} for name, service in offered(timeline).items() if service["type"] != "SERVICE"
     }
-    for trace in reversed(timeline.invocations.values()):
+    for trace in reversed(list(timeline.invocations.values())):
         service, key, _ = split(trace.target)
         if service in keys and len(keys[service]) < KEYS:
             keys[service][plain(key)] = None

@@ -88,6 +88,6 @@ def test_a_cluster_without_the_kind_is_told(tmp_path: Path) -> None:
 
 
 def test_an_embedded_playground_has_no_manifests() -> None:
-    embedded: Any = SimpleNamespace(_backend=SimpleNamespace(name="local"))
+    embedded: Any = SimpleNamespace(runtime=SimpleNamespace(backend=SimpleNamespace(name="local")))
     with pytest.raises(StartError, match="on the local backend"):
         notebook.manifest(embedded, "signup")
