@@ -32,6 +32,7 @@ from benchmarks.soak_faults import Fault, Saboteur, digest, interrupt_main, plan
 from benchmarks.soak_load import SOURCES, Job, Load, audit, source
 from benchmarks.soak_result import Result, grown, sizes, tree
 from playground import Playground
+from playground.backends.local.backend import LocalBackend
 from playground.errors import PlaygroundError, PodNotFound
 
 STUCK = 120.0
@@ -208,7 +209,8 @@ class Soak:
     # -- the playground ---------------------------------------------------------------------------------------
 
     def _keeper(self) -> int | None:
-        return self._open._backend._processes.pid if self._open is not None else None  # type: ignore[attr-defined]
+        backend = self._open.runtime.backend if self._open is not None else None
+        return backend.keeper_pid if isinstance(backend, LocalBackend) else None
 
     def _open_playground(self) -> None:
         pg = Playground.open(data_dir=self._data, inactivity_timeout=0.5, idle_window=1.0)

@@ -109,8 +109,8 @@ def apply(pg: Playground, thing: Mapping[str, Any], *, patience: float = READY_T
     backend = _backend(pg)
     wanted = copy.deepcopy(dict(thing))
     labels = wanted["metadata"].setdefault("labels", {})
-    labels |= backend._marks  # so that the playground takes it away with its own
-    there = pg.runtime.run(_apply(backend._cluster, wanted, patience))
+    labels |= backend.marks  # so that the playground takes it away with its own
+    there = pg.runtime.run(_apply(backend.cluster, wanted, patience))
     return Applied(there)
 
 

@@ -14,6 +14,7 @@ import httpx
 from playground.core.settings import Settings
 from playground.errors import DeployError, PlaygroundError, WaitTimeout
 from playground.handles import Invocation, Ledger, Pods, Queue, Revisions, Service, State
+from playground.jupyter.link import Ui, way_through_jupyter
 from playground.jupyter.passage import Passage
 from playground.magic import notebooks_shell, register
 from playground.restate.admin import as_json
@@ -22,7 +23,6 @@ from playground.runtime.opening import asked_for, features_asked_for
 from playground.runtime.pod import Pod
 from playground.runtime.runtime import DEPLOY_TIMEOUT, Runtime
 from playground.shown import Atlas, Recording
-from playground.ui import Ui, way_through_jupyter
 
 if TYPE_CHECKING:
     from playground.atlas.lab import Accept
@@ -269,11 +269,13 @@ class Playground:
         from playground.atlas.lab import Watch
         from playground.atlas.run import Request
         from playground.atlas.sweep import Sweep, parse_plan
+        from playground.views.atlas.progress import Progress
 
         plan = parse_plan(target=target, depth=depth, most=most, seed=seed, concurrency=concurrency, patience=patience)
         self.runtime.check_request(request, body)
         sweep = Sweep(self.runtime, Request(request, body, frozenset(keys)), plan, Watch(drive, accept, effects))
-        made = Atlas.of(sweep.run())
+        with Progress(request) as progress:
+            made = Atlas.of(sweep.run(progress))
         self.atlases.append(made)
         return made
 

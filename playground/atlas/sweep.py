@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from playground.atlas.atlas import Atlas, Basis
 from playground.atlas.fresh import plain
@@ -23,7 +23,6 @@ from playground.atlas.lab import ACCEPTED_BY, KillsServer, Lab, Ran, Watch
 from playground.atlas.legal import LEAST, MORE, MOST, Legal, matches, nearest
 from playground.atlas.outcome import Outcome, judge
 from playground.atlas.points import Point, effect_points, frame_points
-from playground.atlas.progress import Progress
 from playground.atlas.run import Request, keyed
 from playground.errors import AtlasError
 from playground.runtime.runtime import Runtime
@@ -81,6 +80,16 @@ class Clean:
     basis: Basis
 
 
+class Progress(Protocol):
+    """Whoever is told how far a sweep is."""
+
+    def begin(self, total: int) -> None:
+        """So many runs are to come."""
+
+    def step(self) -> None:
+        """One more is done."""
+
+
 class Sweep:
     """One sweep.
 
@@ -97,16 +106,20 @@ class Sweep:
         self._legal = Legal()
         self._new = False  # whether the latest clean runs brought something new
 
-    def run(self) -> Atlas:
+    def run(self, progress: Progress | None = None) -> Atlas:
         """Sweep, and clean up whatever happens.
+
+        Args:
+            progress: is told how far it is.
 
         Raises:
             AtlasError: the clean run does not complete, so there is nothing to compare with.
         """
-        with self._lab() as lab, Progress(self._request.target) as progress:
+        with self._lab() as lab:
             clean = self._clean(lab)
             chosen = self._choose(clean.points)
-            progress.begin(len(chosen))
+            if progress is not None:
+                progress.begin(len(chosen))
             if self._plan.target == "server":
                 KillsServer(lab.playground)
             runs: dict[tuple[Point, ...], Ran] = {}
@@ -118,7 +131,8 @@ class Sweep:
                 try:
                     for job in as_completed(jobs):
                         runs[jobs[job]] = job.result()
-                        progress.step()
+                        if progress is not None:
+                            progress.step()
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     lab.playground.close()  # what still runs in it ends now

@@ -8,7 +8,7 @@ meanwhile. So a status counts only if it was asked for after the latest event of
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from playground.recording import attempts, kinds
 from playground.recording.events import Event
@@ -53,7 +53,7 @@ class Fold(Writer):
                 self.touch("attempt", attempt.trace.id, attempt.number)
                 if self._unplaced:
                     self._place_effects(event.pod, event.attempt)
-        elif fold_other := _OTHER_FOLDS.get(kind):
+        elif fold_other := self._FOLDS.get(kind):
             fold_other(self, event)
 
     def drop(self, invocations: Collection[str], pods: Collection[str]) -> None:
@@ -223,33 +223,32 @@ class Fold(Writer):
         self.server = event.kind.removeprefix("server.")
         self.server_starts += isinstance(event, kinds.ServerReady)
 
-
-_OTHER_FOLDS: dict[type[Event], Callable[[Fold, Any], None]] = {
-    kinds.Malformed: Fold._not_taken,
-    kinds.Refused: Fold._not_taken,
-    kinds.RecordingDropped: Fold._dropped,
-    kinds.RecordingCut: Fold._cut,
-    kinds.PodStarting: Fold._starting,
-    kinds.PodReady: Fold._pod,
-    kinds.PodStopping: Fold._pod,
-    kinds.PodLog: Fold._pod,
-    kinds.PodGone: Fold._pod,
-    kinds.AttemptStarted: attempts.started,
-    kinds.InvocationSent: Fold._sent,
-    kinds.InvocationStatus: Fold._status,
-    kinds.InvocationCalled: Fold._called,
-    kinds.InvocationResult: Fold._result,
-    kinds.AwakeableCompleted: Fold._awakeable,
-    kinds.JournalRead: Fold._journal,
-    kinds.StateRead: Fold._state,
-    kinds.QueueRead: Fold._queue,
-    kinds.RevisionDeployed: Fold._deployed,
-    kinds.EffectHappened: Fold._effect,
-    kinds.EffectRepeated: Fold._effect,
-    kinds.EffectRefused: Fold._effect,
-    kinds.LedgerCleared: Fold._cleared,
-    kinds.LedgerFaults: Fold._faults,
-    kinds.ServerStarting: Fold._server,
-    kinds.ServerReady: Fold._server,
-    kinds.ServerGone: Fold._server,
-}
+    _FOLDS: ClassVar[dict[type[Event], Callable[[Any, Any], None]]] = {
+        kinds.Malformed: _not_taken,
+        kinds.Refused: _not_taken,
+        kinds.RecordingDropped: _dropped,
+        kinds.RecordingCut: _cut,
+        kinds.PodStarting: _starting,
+        kinds.PodReady: _pod,
+        kinds.PodStopping: _pod,
+        kinds.PodLog: _pod,
+        kinds.PodGone: _pod,
+        kinds.AttemptStarted: attempts.started,
+        kinds.InvocationSent: _sent,
+        kinds.InvocationStatus: _status,
+        kinds.InvocationCalled: _called,
+        kinds.InvocationResult: _result,
+        kinds.AwakeableCompleted: _awakeable,
+        kinds.JournalRead: _journal,
+        kinds.StateRead: _state,
+        kinds.QueueRead: _queue,
+        kinds.RevisionDeployed: _deployed,
+        kinds.EffectHappened: _effect,
+        kinds.EffectRepeated: _effect,
+        kinds.EffectRefused: _effect,
+        kinds.LedgerCleared: _cleared,
+        kinds.LedgerFaults: _faults,
+        kinds.ServerStarting: _server,
+        kinds.ServerReady: _server,
+        kinds.ServerGone: _server,
+    }

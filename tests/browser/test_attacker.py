@@ -101,7 +101,7 @@ def test_a_page_of_another_origin(chromium: Browser, evil: str) -> None:
         pg.call("Shop/buy", "ada")
         assert pg.ingress_url
         assert pg.admin_url
-        keeper = psutil.Process(pg.runtime.backend._processes.pid)  # type: ignore[attr-defined]
+        keeper = psutil.Process(pg.runtime.backend.keeper_pid)  # type: ignore[attr-defined]
         all_of_it = [psutil.Process(), keeper, *keeper.children(recursive=True)]
         found = {c.laddr.port for each in all_of_it for c in each.net_connections("inet") if c.status == "LISTEN"}
         ports = sorted(found - {int(evil.rsplit(":", 1)[1].strip("/"))})

@@ -67,7 +67,7 @@ def state(pg: Playground) -> tuple[Any, ...]:
 
 def processes(pg: Playground) -> list[psutil.Process]:
     """All there are of a playground: the keeper's, and this one."""
-    keeper = psutil.Process(pg.runtime.backend._processes.pid)  # type: ignore[attr-defined]
+    keeper = psutil.Process(pg.runtime.backend.keeper_pid)  # type: ignore[attr-defined]
     return [psutil.Process(), keeper, *keeper.children(recursive=True)]
 
 

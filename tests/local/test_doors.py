@@ -40,7 +40,7 @@ def pg() -> Iterator[Playground]:
 
 
 def keeper(pg: Playground) -> psutil.Process:
-    return psutil.Process(pg.runtime.backend._processes.pid)  # type: ignore[attr-defined]
+    return psutil.Process(pg.runtime.backend.keeper_pid)  # type: ignore[attr-defined]
 
 
 def server(pg: Playground) -> psutil.Process:

@@ -45,7 +45,7 @@ ENDS = {
     ),
     "work under way": ("pg.send('Greeter/greet', 'x'); pg.http; pg.ingress_url; pg.ledger.entries()", 0),
     "a server that is down": (
-        "import psutil\n[p.kill() for p in psutil.Process(pg.runtime.backend._processes.pid).children()]",
+        "import psutil\n[p.kill() for p in psutil.Process(pg.runtime.backend.keeper_pid).children()]",
         0,
     ),
 }

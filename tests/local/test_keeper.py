@@ -54,7 +54,7 @@ def interrupted(work: Callable[[], object], after: float) -> bool:
 
 
 def keeper_of(pg: Playground) -> psutil.Process:
-    return psutil.Process(pg.runtime.backend._processes.pid)  # type: ignore[attr-defined]
+    return psutil.Process(pg.runtime.backend.keeper_pid)  # type: ignore[attr-defined]
 
 
 def pods_of(pg: Playground) -> dict[str, int]:
@@ -264,7 +264,7 @@ calls = {{
     "ledger": lambda: pg.ledger.entries(),
     "ledger.clear": lambda: pg.ledger.clear(),
 }}
-os.kill(pg.runtime.backend._processes.pid, signal.SIGKILL)
+os.kill(pg.runtime.backend.keeper_pid, signal.SIGKILL)
 began = time.monotonic()
 try:
     pg.call("Xa/greet", "ada")  # in flight in the same moment: it may not be known what became of it

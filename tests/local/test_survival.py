@@ -215,7 +215,7 @@ def test_what_was_under_way_goes_on_in_the_next_playground_on_the_same_data(tmp_
         pg.deploy(name="signup", source=changed + "# and one more\n")
         new = pg.send("Signup/signup", {"username": "ben", "takes": 30}).wait_for(entry="send email")
         awakeable = old.awakeables[0]
-        keeper = psutil.Process(pg.runtime.backend._processes.pid)  # type: ignore[attr-defined]
+        keeper = psutil.Process(pg.runtime.backend.keeper_pid)  # type: ignore[attr-defined]
         keeper.kill()
     with Playground.open(data_dir=tmp_path / "data") as pg:
         assert [each.name for each in pg.revisions] == ["signup-00001", "signup-00003"], "the second serves nobody"
@@ -238,7 +238,7 @@ def test_a_deployment_whose_registration_was_never_answered_is_revived(
 
         async def never_answered(*args: object, **options: object) -> object:
             await register(*args, **options)  # type: ignore[arg-type]
-            psutil.Process(pg.runtime.backend._processes.pid).kill()  # type: ignore[attr-defined]
+            psutil.Process(pg.runtime.backend.keeper_pid).kill()  # type: ignore[attr-defined]
             raise PlaygroundClosed("Its keeper was killed before the answer came.")
 
         monkeypatch.setattr(pg.runtime.admin, "register", never_answered)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from playground.recording import Event, Recording, kinds
-from playground.recording.fold import _OTHER_FOLDS, Fold
+from playground.recording.fold import Fold
 from playground.runtime.revisions import in_use
 from playground.views import layout, model, text
 from playground.views.details import all_details
@@ -103,7 +103,7 @@ def test_a_fold_that_fails_costs_one_event(monkeypatch: pytest.MonkeyPatch) -> N
     def fail(*_: object) -> None:
         raise KeyError("a fault of ours")
 
-    monkeypatch.setitem(_OTHER_FOLDS, kinds.ServerReady, fail)
+    monkeypatch.setitem(Fold._FOLDS, kinds.ServerReady, fail)
     recording = Recording([Event.now("server.ready"), Event.now("pod.starting", pod="p"), Event.now("server.ready")])
     assert list(recording.timeline.pods) == ["p"]
     assert len(recording.timeline.unread) == 2

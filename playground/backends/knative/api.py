@@ -126,8 +126,9 @@ class Kubernetes:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self.api._session is not None:
-            await self.api._session.aclose()
+        session = self.api._session  # noqa: SLF001  (kr8s offers no way to close it)
+        if session is not None:
+            await session.aclose()
 
     @property
     def server(self) -> str:

@@ -87,7 +87,7 @@ class KnativeBackend:
         self._record, self._place = record, place
         self._run = uuid.uuid4().hex[:8]
         self._suffix = SUFFIX if settings.gated else ""
-        self._marks = manifest.labels(self._run, settings.gated)
+        self.marks = manifest.labels(self._run, settings.gated)
         self._connection: Connection | None = None
         self._servers: Servers | None = None
         self._watch: Watch | None = None
@@ -129,7 +129,7 @@ class KnativeBackend:
     @property
     def place(self) -> Place:
         """Where the cluster is, once the playground is open."""
-        return self._cluster.place
+        return self.cluster.place
 
     @property
     def _there(self) -> Servers:
@@ -137,7 +137,8 @@ class KnativeBackend:
         return self._servers
 
     @property
-    def _cluster(self) -> Connection:
+    def cluster(self) -> Connection:
+        """The connection to the cluster, while it is open."""
         assert self._connection is not None
         return self._connection
 
@@ -155,7 +156,7 @@ class KnativeBackend:
             self._servers = Servers(
                 self._connection,
                 suffix=self._suffix,
-                marks=self._marks,
+                marks=self.marks,
                 run=self._run,
                 settings=self.settings,
                 record=self._record,
@@ -202,7 +203,7 @@ class KnativeBackend:
         while (trouble := self._watch.trouble) is not None:
             if asyncio.get_running_loop().time() > deadline:
                 raise StartError(
-                    f"The cluster of context {self._cluster.place.context} is not there any more.",
+                    f"The cluster of context {self.cluster.place.context} is not there any more.",
                     trouble.why,
                     f"{trouble.fix}; when it is back, what was deployed and sent is, too",
                 )
@@ -217,7 +218,7 @@ class KnativeBackend:
 
     async def start_revision(self, service: str, revision: str, source: Path) -> Started:
         """Apply the Knative Service with one revision more, and wait for its first pod."""
-        names = Names(service, self._suffix, self._cluster.place.namespace)
+        names = Names(service, self._suffix, self.cluster.place.namespace)
         text = await asyncio.to_thread(source.read_text, "utf-8")
         if len(text.encode()) > MAX_SOURCE:
             raise DeployError(
@@ -227,7 +228,7 @@ class KnativeBackend:
             )
         loading = self._loading[revision] = asyncio.get_running_loop().create_future()
         try:
-            await self._cluster.apply(CONFIG_MAPS, manifest.source_map(names, service, revision, text, self._marks))
+            await self.cluster.apply(CONFIG_MAPS, manifest.source_map(names, service, revision, text, self.marks))
             known = self._templates.setdefault(service, {})
             known[revision] = self._template(names, service, revision)
             await self._apply(names, service)
@@ -240,7 +241,7 @@ class KnativeBackend:
                 f"The service {service!r} was not deployed: it did not get ready within {LOAD_TIMEOUT:.0f} s.",
                 "Its source did not finish loading (a source only defines services, it does no work), or Knative"
                 " made no address for it.",
-                f"kubectl -n {self._cluster.place.namespace} describe ksvc {names.service}",
+                f"kubectl -n {self.cluster.place.namespace} describe ksvc {names.service}",
             ) from None
         except ApiError as error:
             await self._give_up(revision)
@@ -259,18 +260,18 @@ class KnativeBackend:
             **({"POD_GATED": "1"} if self.settings.gated else {}),
             EVENTS: f"key:{secrets.token_hex(16)}",
         }
-        image = self._cluster.place.image
+        image = self.cluster.place.image
         return manifest.template(
-            names, service, revision, image=image, env=env, settings=self.settings, marks=self._marks
+            names, service, revision, image=image, env=env, settings=self.settings, marks=self.marks
         )
 
     async def _apply(self, names: Names, service: str) -> None:
-        await self._cluster.apply(KSERVICES, self._kservice(names, service))
+        await self.cluster.apply(KSERVICES, self._kservice(names, service))
 
     def _kservice(self, names: Names, service: str) -> Object:
         known = self._templates[service]
         latest = list(known)[-1]
-        return manifest.kservice(names, known[latest], list(known), self._marks)
+        return manifest.kservice(names, known[latest], list(known), self.marks)
 
     def applied(self, service: str) -> Object:
         """A service's Knative Service, as it was applied last.
@@ -304,7 +305,7 @@ class KnativeBackend:
             DeployError: Knative says that it cannot.
         """
         while True:
-            found = await self._cluster.get(KSERVICES, names.service) or {}
+            found = await self.cluster.get(KSERVICES, names.service) or {}
             status = found.get("status", {})
             if status.get("observedGeneration") == found.get("metadata", {}).get("generation"):
                 tags = {each.get("tag") for each in status.get("traffic", [])}
@@ -328,16 +329,16 @@ class KnativeBackend:
     async def discard_revision(self, revision: str) -> None:
         """Take the revision out of its Knative Service; new requests go to the one before."""
         service = revision.rpartition("-")[0]
-        names = Names(service, self._suffix, self._cluster.place.namespace)
+        names = Names(service, self._suffix, self.cluster.place.namespace)
         known = self._templates.get(service, {})
         known.pop(revision, None)
         if known:
             await self._apply(names, service)
             await self._withdrawn(names, list(known)[-1])
         else:
-            await self._cluster.delete(KSERVICES, names.service)
-        await self._cluster.delete(REVISIONS, names.revision(revision))
-        await self._cluster.delete(CONFIG_MAPS, names.source(revision))
+            await self.cluster.delete(KSERVICES, names.service)
+        await self.cluster.delete(REVISIONS, names.revision(revision))
+        await self.cluster.delete(CONFIG_MAPS, names.source(revision))
 
     async def _withdrawn(self, names: Names, latest: str) -> None:
         """Wait until Knative has taken note of what is the latest revision now.
@@ -347,7 +348,7 @@ class KnativeBackend:
         try:
             async with asyncio.timeout(WITHDRAW_TIMEOUT):
                 while True:
-                    found = await self._cluster.get(KSERVICES, names.service)
+                    found = await self.cluster.get(KSERVICES, names.service)
                     if manifest.latest_of(found) == names.revision(latest):
                         return
                     await asyncio.sleep(0.1)
@@ -376,7 +377,7 @@ class KnativeBackend:
             known.update(pod)
         else:
             made = self._pods[key] = ClusterPod(
-                pod, connection=self._cluster, record=self._record, start=self._start, on_end=self._ended
+                pod, connection=self.cluster, record=self._record, start=self._start, on_end=self._ended
             )
             made.loaded.add_done_callback(lambda loaded: self._pass_on(made.revision, loaded))
 

@@ -95,6 +95,11 @@ class LocalBackend:
         assert self._pods_door is not None
         return [secret_of(url) for url in (self.ledger_url, self._pods_door.url)]
 
+    @property
+    def keeper_pid(self) -> int | None:
+        """The process that everything else is a child of; None before it was started."""
+        return self._processes.pid
+
     async def open(self) -> None:
         """Start keeper and server; the keeper imports the SDK while the server gets ready."""
         check_directory(self._directory)
