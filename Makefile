@@ -25,11 +25,13 @@ lab: $(STAMP) ## open JupyterLab on the first notebook (ARGS="--no-browser" goes
 
 test: check js server python python-next lessons browser nbval ## run everything: lint, types, JavaScript, Python, the notebooks
 
-check: lint types ## run ruff and mypy
+check: lint types ## run ruff, import-linter, deptry and mypy
 
 lint: $(STAMP)
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
+	$(VENV)/bin/lint-imports
+	$(PY) -m deptry playground
 
 types: $(STAMP)
 	$(PY) -m mypy
@@ -75,8 +77,8 @@ cluster: $(STAMP) ## make a Kubernetes cluster with kind, for PLAYGROUND_BACKEND
 
 lock: $(STAMP) ## pin again what pyproject.toml asks for (UPGRADE=--upgrade: the newest)
 	$(PY) -m pip install --quiet uv
-	$(PY) -m uv pip compile --no-config --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url $(UPGRADE) \
-		--custom-compile-command "make lock    (the one lock: direct pins are in pyproject.toml; make lock UPGRADE=--upgrade takes newer versions)" \
+	$(PY) -m uv pip compile --no-config --quiet --universal --python-version 3.11 --extra dev --no-emit-package durable-playground --no-emit-index-url $(UPGRADE) \
+		--custom-compile-command "make lock    (the one lock: what is asked for is in pyproject.toml; make lock UPGRADE=--upgrade takes newer versions)" \
 		--output-file requirements.txt pyproject.toml
 
 clean: ## remove the environment, caches, the downloaded server and what playgrounds left

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from playground.core.extras import extra
 from playground.errors import WaitTimeout
 from playground.recording import Effect
 from playground.recording import Pod as RecordedPod
@@ -62,7 +63,8 @@ class Invocation(invocation.Invocation):
         return self._lens().export(path)
 
     def _lens(self) -> Lens:
-        from playground.views.lens import Lens  # widgets are loaded by those who show them
+        with extra("lab"):
+            from playground.views.lens import Lens
 
         return Lens(self._runtime.recording, self.id, self._runtime)
 
@@ -262,8 +264,9 @@ class Ledger:
         return repr(self.entries())
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        from playground.views.bundle import in_a_notebook  # widgets are loaded by those who show them
-        from playground.views.panels.board import Panels
+        with extra("lab"):
+            from playground.views.bundle import in_a_notebook
+            from playground.views.panels.board import Panels
 
         data = {"text/plain": repr(self)}
         if not in_a_notebook():

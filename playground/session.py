@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import httpx
 
+from playground.core.extras import extra
 from playground.core.settings import Settings
 from playground.errors import DeployError, PlaygroundError, WaitTimeout
 from playground.handles import Invocation, Ledger, Pods, Queue, Revisions, Service, State
@@ -372,14 +373,16 @@ class Playground:
         Raises:
             RecordingError: nothing is recorded of it.
         """
-        from playground.views.lens import Lens  # widgets are loaded by those who show them
+        with extra("lab"):
+            from playground.views.lens import Lens
 
         return Lens(self.recording, invocation if isinstance(invocation, str) else invocation.id, self.runtime)
 
     @property
     def panel(self) -> Panels:
         """The panels, each to be shown alone: `pg.panel.pods()`, `pg.panel.state("User", "ada")`."""
-        from playground.views.panels.board import Panels  # widgets are loaded by those who show them
+        with extra("lab"):
+            from playground.views.panels.board import Panels
 
         return Panels(self.recording, self.runtime)
 

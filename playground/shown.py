@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playground.atlas import atlas
+from playground.core.extras import extra
 from playground.recording import recording
 from playground.views.text import atlas_table
 
@@ -31,7 +32,8 @@ class Recording(recording.Recording):
         Raises:
             RecordingError: the recording holds nothing about it.
         """
-        from playground.views.lens import Lens  # widgets are loaded by those who show them
+        with extra("lab"):
+            from playground.views.lens import Lens
 
         return Lens(self, invocation_id)
 
@@ -70,18 +72,21 @@ class Atlas(atlas.Atlas):
     def widget(self) -> AtlasWidget:
         """The grid in a page, made when it is first asked for."""
         if self._widget is None:
-            from playground.views.atlas.widget import AtlasWidget  # widgets are loaded by those who show them
+            with extra("lab"):
+                from playground.views.atlas.widget import AtlasWidget
 
             self._widget = AtlasWidget(self)
         return self._widget
 
     def png(self) -> bytes:
         """The grid as a picture."""
-        from playground.views.atlas import model, picture
+        with extra("lab"):
+            from playground.views.atlas import model, picture
 
         return picture.png(model.picture(self))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
-        from playground.views.bundle import mimebundle
+        with extra("lab"):
+            from playground.views.bundle import mimebundle
 
         return mimebundle(repr(self), self.png, lambda: self.widget)

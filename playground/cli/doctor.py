@@ -34,6 +34,8 @@ from playground.errors import PlaygroundError
 
 ROOT = CHECKOUT
 """The checkout: where requirements.txt and the notebooks are."""
+IN_CHECKOUT = (ROOT / "requirements.txt").is_file()
+"""Whether there is one: the package may have been installed by pip, for a project of somebody's own."""
 
 NEEDED_PYTHON = (3, 11)
 NEEDED_MEMORY = 1_000_000_000
@@ -88,6 +90,8 @@ def check_environment() -> Check:
     """This is the project's own virtual environment."""
     if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve():
         return Check("environment", True, "the project's .venv")
+    if not IN_CHECKOUT:
+        return Check("environment", True, sys.prefix)
     return Check("environment", None, sys.prefix, "make lab   # makes .venv and uses it: .venv/bin/python")
 
 
@@ -95,11 +99,14 @@ def check_packages() -> Check:
     """The packages are the locked ones; those the code imports itself must be."""
     lock = ROOT / "requirements.txt"
     if not lock.is_file():
-        return Check("packages", None, "no requirements.txt beside the package", "git clone the project and: make lab")
+        return Check(
+            "packages", None, "installed without the lock", "For the lessons: git clone the project and: make lab"
+        )
     # A pin with a marker may be meant for another platform.
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)$", lock.read_text(), re.MULTILINE))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    direct = {re.split(r"[^\w.-]", line)[0] for line in project["dependencies"]}
+    asked_for = [*project["dependencies"], *project["optional-dependencies"]["lab"]]
+    direct = {re.split(r"[^\w.-]", line)[0] for line in asked_for}
     wrong = {name: _installed(name) for name, version in locked.items() if _installed(name) != version}
     if not wrong:
         return Check("packages", True, f"{len(locked)} as locked")
@@ -250,6 +257,9 @@ def check_jupyter() -> Check:
     """JupyterLab is here, and its Python kernel is this interpreter."""
     fix = f"{sys.executable} -m pip install -r requirements.txt"
     if importlib.util.find_spec("jupyterlab") is None:
+        if not IN_CHECKOUT:
+            extra = f'{sys.executable} -m pip install "durable-playground[lab]"    # only for notebooks'
+            return Check("JupyterLab", None, "not installed", extra)
         return Check("JupyterLab", False, "not installed", fix)
     version = importlib.metadata.version("jupyterlab")
     if not (Path(sys.executable).parent / "jupyter-lab").is_file():

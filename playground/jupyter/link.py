@@ -6,6 +6,7 @@ import html
 from typing import Any
 
 from playground.core.door import Door
+from playground.core.extras import extra
 from playground.jupyter import passage
 
 _LINK = """
@@ -45,8 +46,9 @@ class Ui:
         if not self.through_jupyter:
             url = html.escape(self.url)
             return {**data, "text/html": f'<a href="{url}" target="_blank" rel="noopener">Restate\'s UI</a>'}
-        import anywidget  # loaded by those who show it
-        import traitlets
+        with extra("lab"):
+            import anywidget
+            import traitlets
 
         class Link(anywidget.AnyWidget):
             _esm = _LINK

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from playground.backends.backend import Backend
+from playground.core.extras import extra
 from playground.core.paths import DIRECTORY_PREFIX, PID_FILE
 from playground.core.settings import Settings
 from playground.errors import StartError
@@ -56,13 +57,15 @@ def make_backend(name: str, directory: Path, remove: bool, settings: Settings, r
 
     Raises:
         StartError: there is none of that name.
+        SetupError: what it needs is not installed.
     """
     if name == "local":
         from playground.backends.local.backend import LocalBackend
 
         return LocalBackend(directory, remove=remove, settings=settings, record=recording.append)
     if name == "knative":
-        from playground.backends.knative.backend import KnativeBackend
+        with extra("knative"):
+            from playground.backends.knative.backend import KnativeBackend
 
         return KnativeBackend(directory, remove=remove, settings=settings, record=recording.append)
     raise StartError(

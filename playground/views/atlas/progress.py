@@ -7,6 +7,7 @@ one that sees only the first (nbval).
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from types import TracebackType
 from typing import Any
@@ -35,7 +36,8 @@ class Progress:
             from IPython.core.getipython import get_ipython
 
             if getattr(get_ipython(), "kernel", None) is not None:
-                self._in_notebook(total)
+                if importlib.util.find_spec("ipywidgets") is not None:  # else nobody could show it
+                    self._in_notebook(total)
                 return
         if sys.stderr.isatty():
             self._on_terminal(total)
