@@ -25,6 +25,8 @@ from playground.runtime.runtime import Runtime
 
 LATER = 5.0
 """Seconds of delay from which on a send is scheduled for after the run."""
+HEARD_WITHIN = 2.0
+"""Seconds until a pod that has done something is heard, however busy the machine is."""
 SENT_WITHIN = 0.1
 """Seconds until the recording has what we have sent ourselves."""
 
@@ -84,6 +86,20 @@ class Families:
             found = [invocations[orphan] for orphan in sorted(self._orphans.copy()) if orphan in invocations]
             return [trace for trace in found if trace.sent_at is None and token in _said(trace)]
 
+    def hear(self) -> None:
+        """Wait until the recording knows of all that a client has invoked so far, and with what.
+
+        A handler's own HTTP client is a client, too. Its call may be over before the pod that served it was heard,
+        for each pod is heard on its own. Restate knows of it from the moment it has answered the client.
+        """
+        made = self._playground.run(self._playground.admin.from_ingress())
+
+        def heard() -> bool:
+            invocations = self._playground.recording.timeline.invocations
+            return all(invocation in invocations and _introduced(invocations[invocation]) for invocation in made)
+
+        self._playground.wait_until(heard, HEARD_WITHIN)
+
     def ask(self, token: str) -> None:
         """Ask Restate whose the invocations are that have a run's token in them, if nobody has told yet."""
         with self._playground.recording.lock:
@@ -124,7 +140,9 @@ class Families:
                 return
             self._orphans.add(invocation)
             await asyncio.sleep(SENT_WITHIN)
-            if self._playground.recording.invocation(invocation).sent_at is None:
+            # Its pod may have told nothing else yet: it asks before it begins.
+            known = self._playground.recording.timeline.invocations.get(invocation)
+            if known is None or known.sent_at is None:
                 await asyncio.to_thread(self._playground.ledger.plan_foreign, invocation)
         except (PlaygroundError, ValueError):
             pass  # the server was killed, or has forgotten it; the pod asks again at the next attempt
@@ -150,6 +168,11 @@ def _delay(trace: Trace, entry: Entry) -> float:
         return 0.0
     sent = [mark.at for attempt in trace.attempts if (mark := attempt.marks.get(entry.row)) and mark.how == "executed"]
     return float(round(entry.until - max(sent, default=entry.until)))
+
+
+def _introduced(trace: Trace) -> bool:
+    """Whether it is known what an invocation was given, as far as a pod can have told."""
+    return trace.sent_at is not None or bool(trace.entries) or trace.status not in ("ready", "running", "completed")
 
 
 def _said(trace: Trace) -> str:

@@ -167,6 +167,8 @@ class Lab:
                     self.families.read(invocation)
                 time.sleep(SHORTLY)
             lab.look()  # what nobody has told of yet: queued, or called through the ingress
+            if self._over(run):
+                self.families.hear()
             self.families.ask(token(run.number))
             with lab.recording.lock:
                 if self._over(run) and not self.families.of(run.invocation.id).loose:

@@ -154,6 +154,11 @@ class Admin:
                 found.append((index, told["invocation_id"], "/".join(name for name in names if name is not None)))
         return found
 
+    async def from_ingress(self) -> list[str]:
+        """Ids of the invocations that a client has made, finished ones too, as far as Restate keeps them."""
+        rows = await self.query("SELECT id FROM sys_invocation WHERE invoked_by = 'ingress'")
+        return [row["id"] for row in rows]
+
     async def outcome(self, invocation: str) -> tuple[bytes | None, tuple[int, str] | None]:
         """Wait until an invocation ends; its result from the journal: (result, None) or (None, failure).
 

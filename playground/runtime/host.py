@@ -241,6 +241,7 @@ class Host:
             while True:
                 grown.clear()
                 with self.recording.lock:
+                    _ = self.recording.timeline  # or a trace that `reached` holds would know nothing new
                     if reached():
                         return True
                 self.check_open()
