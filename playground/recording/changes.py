@@ -1,7 +1,7 @@
 """What each event touched, in order, so that a view can ask what is new since a position.
 
-A position is a count of changes ever made. Only the latest are kept: who has fallen further behind takes the
-whole picture again.
+A position is the number of changes made before it. Only the latest changes are kept. A view that has fallen
+further behind takes the whole picture again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 Change = tuple[Any, ...]
 KEPT = 100_000
-"""Changes that are kept at least, once there have been as many."""
+"""At least this many of the latest changes are kept."""
 
 
 class Changes:
@@ -22,14 +22,14 @@ class Changes:
         self._before = 0
 
     def append(self, change: Change) -> None:
-        """Note one more."""
+        """Add a change."""
         self._latest.append(change)
         if len(self._latest) > 2 * KEPT:
             del self._latest[:KEPT]
             self._before += KEPT
 
     def since(self, position: int) -> list[Change] | None:
-        """The changes from a position on; None if they are not all kept any more."""
+        """The changes from a position on; None if some of them are no longer kept."""
         return self._latest[position - self._before :] if position >= self._before else None
 
     def __len__(self) -> int:

@@ -1,9 +1,8 @@
-"""What a field of an event may hold. Each type is checked, once, when an event comes in (see `events`).
+"""What a field of an event may hold. Every value is checked once, when the event comes in (see `events`).
 
-A type is an annotation that carries its check, `Annotated[int, count]`: the type checker sees the first
-half, the boundary runs the second. A check returns the value as the folds get it, and refuses what would
-surprise them: a bool is no number, nor is NaN; text is something UTF-8 can carry; a number fits a page's
-JavaScript.
+A type is an annotation that carries its check: in `Annotated[int, count]` the type checker reads the first
+half, and `events` calls the second. A check returns the value as the folds will see it, and rejects what would
+surprise them. A bool is not a number, and neither is NaN. Text must be valid UTF-8. Numbers must fit JavaScript.
 """
 
 from __future__ import annotations
@@ -13,47 +12,47 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 MOST = 2**53
-"""What a page can count to exactly."""
+"""The largest number that JavaScript in a page counts to exactly."""
 INDEX = 2**32
-"""The service protocol's entries and signals are 32 bit wide."""
+"""The service protocol numbers entries and signals with 32 bits."""
 LATEST = 1e12
-"""Seconds, in about 32,000 years."""
+"""Unix seconds; about 32,000 years from now."""
 DEEPEST = 50
-"""Levels of a value that is kept as it is."""
+"""A value nested deeper than this is not kept."""
 TOO_DEEP = "(nested too deeply to be recorded)"
 
 Check = Callable[[Any], Any]
 
 
 class Wrong(ValueError):
-    """A value that is not of the type its field has."""
+    """A value of the wrong type for its field."""
 
 
 def text(value: Any) -> str:
-    """Text; half surrogates, which JSON can smuggle in, become question marks."""
+    """Text. Lone surrogates, which JSON can smuggle in, become question marks."""
     if not isinstance(value, str):
-        raise Wrong("no text")
+        raise Wrong("not text")
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 
 def count(value: Any) -> int:
     """A number of things."""
     if type(value) is not int or not 0 <= value <= MOST:
-        raise Wrong("no count")
+        raise Wrong("not a count")
     return value
 
 
 def index(value: Any) -> int:
     """A place in a journal."""
     if type(value) is not int or not 0 <= value < INDEX:
-        raise Wrong("no index")
+        raise Wrong("not an index")
     return value
 
 
 def whole(value: Any) -> int:
     """A whole number."""
     if type(value) is not int or not -MOST <= value <= MOST:
-        raise Wrong("no whole number")
+        raise Wrong("not a whole number")
     return value
 
 
@@ -67,7 +66,7 @@ def flag(value: Any) -> bool:
 def seconds(value: Any) -> float:
     """A time or a duration."""
     if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= LATEST:
-        raise Wrong("no seconds")
+        raise Wrong("not a number of seconds")
     return float(value)
 
 
@@ -88,13 +87,13 @@ def hexadecimal(value: Any) -> str:
 def failure(value: Any) -> tuple[int, str]:
     """A failure's code and message."""
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise Wrong("no code and message")
+        raise Wrong("not a code and a message")
     return count(value[0]), text(value[1])
 
 
 def _many(check: Check, values: Any) -> tuple[Any, ...]:
     if not isinstance(values, list | tuple):
-        raise Wrong("no list")
+        raise Wrong("not a list")
     return tuple(check(value) for value in values)
 
 
@@ -115,7 +114,7 @@ def signals(value: Any) -> tuple[int | str, ...]:
 
 def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Wrong("no table")
+        raise Wrong("not a table")
     return {text(name): anything(each) for name, each in value.items()}
 
 
@@ -125,54 +124,54 @@ def values(value: Any) -> dict[str, str]:
 
 
 def services(value: Any) -> list[dict[str, Any]]:
-    """Restate services: a name, a type, and handlers with a name each."""
+    """Restate services, each with a name, a type and named handlers."""
     return list(_many(_service, value))
 
 
 def _service(value: Any) -> dict[str, Any]:
-    told = _table(value)
-    handlers = [_texts_of(_table(each), "name", "kind", "input") for each in _many(_table, told.get("handlers", ()))]
-    text(told.get("type"))
-    return {**_texts_of(told, "name", "type"), "handlers": handlers}
+    service = _table(value)
+    handlers = [_texts_of(_table(each), "name", "kind", "input") for each in _many(_table, service.get("handlers", ()))]
+    text(service.get("type"))
+    return {**_texts_of(service, "name", "type"), "handlers": handlers}
 
 
-def _texts_of(told: dict[str, Any], name: str, *others: str) -> dict[str, Any]:
-    text(told.get(name))
-    return {**told, **{each: text(told[each]) for each in (name, *others) if told.get(each) is not None}}
+def _texts_of(fields: dict[str, Any], name: str, *others: str) -> dict[str, Any]:
+    text(fields.get(name))
+    return {**fields, **{each: text(fields[each]) for each in (name, *others) if fields.get(each) is not None}}
 
 
 def journal(value: Any) -> list[dict[str, Any]]:
-    """A journal's entries as the admin API has them: an index and a type each."""
+    """A journal's entries as the admin API returns them, each with an index and a type."""
     return list(_many(_journal_entry, value))
 
 
 def _journal_entry(value: Any) -> dict[str, Any]:
-    told = _texts_of(_table(value), "type", "name", "target", "key", "value")
-    told["index"] = index(told.get("index"))
+    entry = _texts_of(_table(value), "type", "name", "target", "key", "value")
+    entry["index"] = index(entry.get("index"))
     for name, check in (("failure", failure), ("signal", signal), ("completion", index)):
-        if told.get(name) is not None:
-            told[name] = check(told[name])
-    return told
+        if entry.get(name) is not None:
+            entry[name] = check(entry[name])
+    return entry
 
 
 def faults(value: Any) -> dict[str, Any]:
-    """How a kind of the outside world misbehaves."""
-    told = _table(value)
+    """How one kind of effect misbehaves in the outside world."""
+    by_name = _table(value)
     for name, check in (("fail", whole), ("lose_answer", whole), ("slow", seconds), ("down", flag)):
-        if name in told:
-            told[name] = check(told[name])
-    return told
+        if name in by_name:
+            by_name[name] = check(by_name[name])
+    return by_name
 
 
 def boundary(value: Any) -> tuple[str, str, int | str | None]:
     """A place before a frame (see `playground.pod.gate`)."""
     if not isinstance(value, list | tuple) or len(value) != 3:
-        raise Wrong("no boundary")
+        raise Wrong("not a boundary")
     return text(value[0]), text(value[1]), None if value[2] is None else signal(value[2])
 
 
 def anything(value: Any) -> Any:
-    """Any value, unless it is nested so deeply that reading it would be an accident."""
+    """Any value, unless it is nested too deeply to be real data."""
     if isinstance(value, str | int | float | None):
         return value
     level = [value]

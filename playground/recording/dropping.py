@@ -1,8 +1,8 @@
-"""What a recording lets go of when it has grown over its limit, oldest first.
+"""What a recording drops when it has grown over its limit, oldest first.
 
-An invocation that has ended is dropped with all it called, never one that somebody may still wait for. Before
-that goes what is told again and again: older readings of a key, older lines of a pod's log, older words nobody
-understood. After it, pods that are gone and have nothing left to show. What was dropped is counted and said.
+What repeats goes first: older readings of a key, older lines of a pod's log, older events that nobody understood.
+Then go invocations that have ended, together with everything they called, but never one that somebody may still
+wait for. Last go pods that are gone and have nothing left to show. The recording counts what it dropped and says so.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from playground.recording.timeline import Timeline, parse_awakeable
 from playground.recording.trace import Trace
 
 EACH = 700
-"""Bytes an event takes with all that is folded from it, besides its texts (`python -m benchmarks memory`)."""
+"""Bytes an event takes with what is folded from it, not counting its texts (`python -m benchmarks memory`)."""
 LINES = 500
-"""Lines of each pod's log that are kept when there is too much."""
+"""Lines of each pod's log that are kept when the recording is too large."""
 UNREAD = 200
-"""Events that changed nothing, likewise."""
+"""Events that changed nothing, of which this many are kept."""
 
 _NOT_READ = (Unknown, kinds.NotTaken, kinds.FrameUnknown)
 _READINGS = (kinds.StateRead, kinds.QueueRead, kinds.JournalRead, kinds.LedgerFaults)
@@ -37,11 +37,11 @@ def lighten(
     """Choose what to drop.
 
     Args:
-        events: the recording's, all of them folded into the timeline.
-        excess: bytes to be freed.
+        events: those of the recording, all folded into the timeline.
+        excess: bytes to free.
 
     Returns:
-        The positions to keep, what is dropped by its name, and the invocations and pods that go with it.
+        The positions to keep, how much is dropped of what, and the invocations and pods that are dropped.
     """
     dropped: Counter[str] = Counter()
     gone = _repeated(events, dropped)
@@ -57,7 +57,7 @@ def lighten(
             break
         caller = timeline.invocations.get(trace.parent)
         if root in invocations or (caller is not None and caller.id not in invocations and caller is not trace):
-            continue  # it goes with its caller
+            continue  # it is dropped with its caller
         family = [each.id for each in timeline.family(root) if each.id not in invocations]
         if all(_over(timeline.invocations[each]) for each in family):
             invocations.update(family)
@@ -81,7 +81,7 @@ def lighten(
 
 
 def _repeated(events: Sequence[Event], dropped: Counter[str]) -> set[int]:
-    """Positions of what later events of the same kind have made needless."""
+    """Positions of events that later ones of the same kind have made redundant."""
     gone: set[int] = set()
     seen: Counter[Hashable] = Counter()
     for position in range(len(events) - 1, -1, -1):
@@ -115,7 +115,7 @@ _RULES: tuple[tuple[type[Event] | tuple[type[Event], ...], int, str, Callable[[E
 
 
 def _owners(events: Sequence[Event], timeline: Timeline) -> list[str]:
-    """For each event the invocation it belongs to; empty if to none."""
+    """The invocation each event belongs to; empty if it belongs to none."""
     streams: dict[tuple[str, int], str] = {}
     raw = {trace.raw_id: trace.id for trace in timeline.invocations.values() if trace.raw_id}
     for event in events:

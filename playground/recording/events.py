@@ -1,17 +1,16 @@
-"""The one currency of the project: an event says that something happened, when, and who says so.
+"""Events: what happened, when, and who says so. Everything the playground shows is folded from them.
 
-Everything that is ever shown is folded from events, and only from them. Each kind is a dataclass with typed
-fields (see `kinds`; docs/events.md is the table of them). Events come from pods, the ledger, files, Restate's
-admin API and the playground itself, and all of them come in here, through one boundary:
+Each kind is a dataclass with typed fields (see `kinds`; docs/events.md lists them all). Events come from pods, the
+ledger, files, Restate's admin API and the playground itself, and all of them enter through this module:
 
-* `heard` reads what a pod or the ledger says, and never raises. A value of a wrong type makes it an
-  `event.malformed`; what the speaker may not say, such as a pod's word on another pod, an `event.refused`. Both
-  are recorded with the original and change nothing else.
+* `heard` reads what a pod or the ledger says, and never raises. A value of the wrong type turns it into an
+  `event.malformed`. Something the speaker has no say in, such as a pod reporting on another pod, turns it into an
+  `event.refused`. Both are recorded with the original text, and change nothing else.
 * `saved` reads a line of a file.
-* `Event.of` and `Event.now` make the playground's own.
+* `Event.of` and `Event.now` make the playground's own events.
 
-A kind this version does not know is an `Unknown` event, and a field it does not know is kept in `more`: both
-survive being saved and loaded. Times are Unix seconds on the clock of whoever says it.
+A kind that this version does not know becomes an `Unknown` event, and a field that it does not know is kept in
+`more`. Both survive saving and loading. Times are Unix seconds on the clock of whoever says it.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, dataclass_transf
 from playground.recording.checks import Check, Wrong, anything, count, flag, index, seconds, text, whole
 
 Speaker = Literal["pod", "ledger", "backend", "client", "admin API", "anybody"]
-"""Who says an event: a pod's tap or gate, the ledger, the backend, who uses the playground, Restate's admin API."""
+"""Who says so: a pod's tap or gate, the ledger, the backend, the playground's user, or Restate's admin API."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 CONCEALED = "SECRET"
 MOST_KEPT = 1000
-"""Characters of something malformed that are kept."""
+"""Characters that are kept of something malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Event:
 
     Attributes:
         at: when, Unix seconds.
-        more: fields of it that this version does not know.
+        more: its fields that this version does not know.
     """
 
     KIND: ClassVar[str] = ""
@@ -55,22 +54,22 @@ class Event:
 
     @property
     def data(self) -> dict[str, Any]:
-        """Its fields as a table, those left out that say nothing."""
-        told = {
+        """Its fields by name, without those that hold only a default."""
+        known = {
             name: value
             for name, default in _shapes[type(self)].defaults
             if (value := getattr(self, name)) is not default and value != default
         }
-        return {**told, **self.more}
+        return {**known, **self.more}
 
     @classmethod
     def of(cls, kind: str, at: float, data: Mapping[str, Any] = NOTHING, /) -> Event:
-        """An event of ours, from its fields."""
+        """An event of the playground's own, from its fields."""
         return _guarded({**data, "kind": kind, "at": at}, "anybody")
 
     @classmethod
     def now(cls, kind: str, /, **data: Any) -> Event:
-        """An event of ours, of this moment."""
+        """An event of the playground's own that happens now."""
         return cls.of(kind, time.time(), data)
 
     @property
@@ -84,7 +83,7 @@ class Event:
         return total
 
     def without(self, secrets: Iterable[str]) -> Event:
-        """The same event, with SECRET in the place of these texts."""
+        """The same event with these texts replaced by SECRET."""
         changed = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -93,19 +92,19 @@ class Event:
         return replace(self, **changed) if changed else self
 
     def to_json(self) -> str:
-        """The event's flat form, one line of JSON."""
+        """The event as one line of JSON."""
         return json.dumps({"kind": self.kind, "at": self.at, **self.data}, default=repr)
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown(Event):
-    """A kind this version does not know; all its fields are in `more`."""
+    """An event of a kind that this version does not know. All its fields are in `more`."""
 
     kind: str = field()
 
 
 class _Shape(NamedTuple):
-    """A kind's own fields: how each is checked, which have to be there, what they are if not; which may be long."""
+    """The fields of a kind: how each is checked, which are required, their defaults, and which may be long."""
 
     checks: dict[str, Check]
     required: frozenset[str]
@@ -116,94 +115,94 @@ class _Shape(NamedTuple):
 _shapes: dict[type[Event], _Shape] = {Unknown: _Shape({}, frozenset(), (), ())}
 _SHORT = (count, index, whole, flag, seconds)
 KINDS: dict[str, type[Event]] = {}
-"""All kinds this version knows, by name, in the order of the table."""
+"""All kinds that this version knows, by name, in the order of docs/events.md."""
 E = TypeVar("E", bound=Event)
 
 
 @dataclass_transform(frozen_default=True)
 def event(kind: str, by: Speaker) -> Callable[[type[E]], type[E]]:
-    """Make a class the dataclass of a kind.
+    """Turn a class into the dataclass of a kind.
 
     Args:
         by: who says it.
     """
 
     def make(cls: type[E]) -> type[E]:
-        made = dataclass(frozen=True, slots=True)(cls)
-        made.KIND, made.BY = kind, by
-        hints = get_type_hints(made, include_extras=True)
-        own = [each for each in fields(made) if each.name not in ("at", "more")]
-        _shapes[made] = _Shape(
+        event_class = dataclass(frozen=True, slots=True)(cls)
+        event_class.KIND, event_class.BY = kind, by
+        hints = get_type_hints(event_class, include_extras=True)
+        own = [each for each in fields(event_class) if each.name not in ("at", "more")]
+        _shapes[event_class] = _Shape(
             {each.name: hints[each.name].__metadata__[0] for each in own},
             frozenset(each.name for each in own if each.default is each.default_factory is MISSING),
             tuple((e.name, e.default if e.default_factory is MISSING else e.default_factory()) for e in own),
             tuple(each.name for each in own if hints[each.name].__metadata__[0] not in _SHORT),
         )
-        KINDS[kind] = made
-        return made
+        KINDS[kind] = event_class
+        return event_class
 
     return make
 
 
 def field_types(kind: type[Event]) -> list[tuple[str, str, bool]]:
-    """A kind's fields: (name, what it holds, whether it is always there)."""
+    """A kind's fields: (name, what it holds, whether it is required)."""
     shape = _shapes[kind]
     return [(name, check.__name__, name in shape.required) for name, check in shape.checks.items()]
 
 
-def heard(told: Any, by: Speaker, pod: str = "") -> Event:
-    """What somebody outside says, as an event. Never raises.
+def heard(message: Any, by: Speaker, pod: str = "") -> Event:
+    """The event that somebody outside reports. Never raises.
 
     Args:
-        told: its flat form, whatever it may hold.
-        by: who says it: only what is theirs to say counts.
-        pod: the speaker's name, if it is a pod: it can say nothing of others.
+        message: the event as it came in, whatever that may be.
+        by: who says it. Only what this speaker has a say in counts.
+        pod: the speaker's name, if it is a pod. It can say nothing about other pods.
     """
-    if not isinstance(told, dict):
-        return _not_taken("event.malformed", told, by, pod, "no table of fields")
-    name = told.get("kind")
+    if not isinstance(message, dict):
+        return _not_taken("event.malformed", message, by, pod, "not a table of fields")
+    name = message.get("kind")
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is not None and kind.BY not in (by, "anybody"):
-        return _not_taken("event.refused", told, by, pod, f"this is for the {kind.BY} to say")
+        return _not_taken("event.refused", message, by, pod, f"only the {kind.BY} may say this")
     if by == "pod":
-        if told.get("pod", pod) != pod:
-            return _not_taken("event.refused", told, by, pod, "a pod speaks of itself only")
-        told = {**told, "pod": pod}
-    return _guarded(told, by, pod)
+        if message.get("pod", pod) != pod:
+            return _not_taken("event.refused", message, by, pod, "a pod may only speak of itself")
+        message = {**message, "pod": pod}
+    return _guarded(message, by, pod)
 
 
-def saved(told: Any) -> Event:
-    """An event that was recorded before; `event.malformed` if a field's type is wrong.
+def saved(message: Any) -> Event:
+    """An event read back from a file; `event.malformed` if a field has the wrong type.
 
     Raises:
-        Wrong: it is no event at all.
+        Wrong: it is not an event at all.
     """
-    if not isinstance(told, dict) or not isinstance(told.get("kind"), str):
+    if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
         raise Wrong("an event needs a kind and a time")
     try:
-        seconds(told.get("at"))
+        seconds(message.get("at"))
     except Wrong:
         raise Wrong("an event needs a kind and a time") from None
-    return _guarded(told, "anybody")
+    return _guarded(message, "anybody")
 
 
-def _guarded(told: Mapping[str, Any], by: Speaker, pod: str = "") -> Event:
+def _guarded(message: Mapping[str, Any], by: Speaker, pod: str = "") -> Event:
     try:
-        return _read(told)
+        return _read(message)
     except Wrong as wrong:
-        return _not_taken("event.malformed", told, by, pod, str(wrong))
+        return _not_taken("event.malformed", message, by, pod, str(wrong))
 
 
-def _read(told: Mapping[str, Any]) -> Event:
-    name, at = told.get("kind"), seconds(told.get("at"))
+def _read(message: Mapping[str, Any]) -> Event:
+    name, at = message.get("kind"), seconds(message.get("at"))
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        given = {text(n): anything(value) for n, value in told.items() if n not in ("kind", "at")}
+        given = {text(n): anything(value) for n, value in message.items() if n not in ("kind", "at")}
         return Unknown(at, text(name), more=given)
     checks, required, *_ = _shapes[kind]
     taken: dict[str, Any] = {}
     more: dict[str, Any] = {}
-    for name, value in told.items():
+    for name, value in message.items():
         check = checks.get(name)
         if check is None:
             if name not in ("kind", "at"):
@@ -214,7 +213,7 @@ def _read(told: Mapping[str, Any]) -> Event:
             except Wrong as wrong:
                 raise Wrong(f"{name}: {wrong}") from None
     if not required <= taken.keys():
-        raise Wrong(f"{min(required - taken.keys())}: not there")
+        raise Wrong(f"{min(required - taken.keys())}: missing")
     return kind(at, **taken, more=more) if more else kind(at, **taken)
 
 
@@ -229,7 +228,7 @@ def _size(value: Any) -> int:
 
 
 def _without(value: Any, secrets: Iterable[str]) -> Any:
-    """A value with SECRET in the place of some texts; the value itself if they are not in it."""
+    """A value with some texts replaced by SECRET; the value itself if it holds none of them."""
     if isinstance(value, str):
         for secret in secrets:
             if secret in value:
@@ -243,15 +242,15 @@ def _without(value: Any, secrets: Iterable[str]) -> Any:
     return value
 
 
-def _not_taken(kind: str, told: Any, by: str, pod: str, why: str) -> Event:
+def _not_taken(kind: str, message: Any, by: str, pod: str, why: str) -> Event:
     try:
-        original = json.dumps(told, default=repr)[:MOST_KEPT]
+        original = json.dumps(message, default=repr)[:MOST_KEPT]
     except (ValueError, TypeError, RecursionError):
-        original = f"(a {type(told).__name__} that JSON cannot say)"
-    at = told.get("at") if isinstance(told, Mapping) else None
+        original = f"(a {type(message).__name__} that is not JSON)"
+    at = message.get("at") if isinstance(message, Mapping) else None
     try:
         at = seconds(at)
     except Wrong:
         at = time.time()
-    told_of: dict[str, Any] = {"by": by, "pod": text(pod), "why": why, "original": original}
-    return KINDS[kind](at, **told_of)
+    details: dict[str, Any] = {"by": by, "pod": text(pod), "why": why, "original": original}
+    return KINDS[kind](at, **details)

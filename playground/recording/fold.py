@@ -1,8 +1,8 @@
-"""The fold: it makes a timeline of events, each once. Pure: no I/O, no clock.
+"""The fold: it turns events into a timeline, taking each event once. Pure: no I/O, no clock.
 
-Events reach a recording in the order they became known, which is nearly but not always the order in
-which they happened: the admin API's word on an invocation may be older than what its pod said
-meanwhile. So a status counts only if it was asked for after the latest event of an attempt.
+Events reach a recording in the order in which they became known, which is not always the order in which they
+happened: by the time the admin API's answer about an invocation is recorded, its pod may have reported something
+newer. So a status only counts if it was asked for after the latest event of an attempt.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from playground.recording.trace import TAKEN_BACK, Effect, Pod
 from playground.recording.writer import Writer
 
 NOT_KEPT = "(no longer kept)"
-"""Stands for the body of an effect whose invocation was dropped."""
+"""Replaces the body of an effect whose invocation was dropped."""
 
 
 class Fold(Writer):
-    """A timeline, and what folds events into it.
+    """A timeline that folds events into itself.
 
     Args:
-        events: those it begins with.
+        events: the first ones.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -35,13 +35,13 @@ class Fold(Writer):
             self.add(event)
 
     def add(self, event: Event) -> None:
-        """Fold one more event in. Kinds it does not know change nothing but the times."""
+        """Fold in one more event. Kinds that it does not know only change the times."""
         if self.began_at is None:
             self.began_at = event.at
         self.latest_at = max(self.latest_at, event.at)
         try:
             self._fold(event)
-        except Exception as error:  # a fault of ours may cost one event, never all that come after it
+        except Exception as error:  # a bug of ours may cost one event, but never the ones that follow
             self.unread.append(f"{event.kind}: {type(error).__name__}: {error}")
 
     def _fold(self, event: Event) -> None:
@@ -57,7 +57,7 @@ class Fold(Writer):
             fold_other(self, event)
 
     def drop(self, invocations: Collection[str], pods: Collection[str]) -> None:
-        """Let go of invocations that have ended, and of pods that are gone. Their effects stay counted."""
+        """Drop invocations that have ended and pods that are gone. Their effects still count."""
         for invocation in invocations:
             del self.invocations[invocation]
             self.touch("trace", invocation)
@@ -117,7 +117,7 @@ class Fold(Writer):
         trace.deployment = event.deployment or trace.deployment
         self.touch("trace", trace.id)
         status = event.status or trace.status
-        # A pod that has sent its result is done. Restate may yet refuse what it did, and try again.
+        # A pod that has sent its result is done. Restate may still refuse the result and try again.
         refused = trace.done and not trace.settled and status in TAKEN_BACK
         if at < trace.status_at or (trace.done and not refused):
             return
@@ -167,7 +167,7 @@ class Fold(Writer):
 
     def _effect(self, event: kinds.OfEffect) -> None:
         if event.again and event.number <= self._latest_effect:
-            return  # the ledger was started again and tells what it has
+            return  # the ledger was restarted, and reports everything it has
         self._latest_effect = max(self._latest_effect, event.number)
         effect = Effect(
             number=event.number,
@@ -187,7 +187,7 @@ class Fold(Writer):
         self._place_effects(effect.pod, effect.attempt)
 
     def _place_effects(self, pod: str, number: int) -> None:
-        """Find the runs that caused effects. Ledger and pod are heard separately, in either order."""
+        """Find the runs that caused effects. Ledger and pod report separately, in either order."""
         attempt = self.attempts.get((pod, number))
         if attempt is None:
             return

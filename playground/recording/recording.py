@@ -1,8 +1,8 @@
 """A recording: events in the order they became known, and nothing else.
 
 It only grows, until it reaches its limit (see `dropping`). Views and checks read the `timeline`, which is
-folded from the events when somebody asks, each event once. Saved, it is a file of JSON lines whose first line
-names the schema, so the same pictures can be drawn later with no server at all.
+folded from the events on demand, each event once. A saved recording is a file of JSON lines, the first of which
+names the schema. The same pictures can be drawn from it later, without any server.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from playground.recording.timeline import Timeline
 from playground.recording.trace import Trace
 
 SCHEMA = 1
-"""Version of the saved form. It changes when a reader of the old form would misread the new one."""
+"""Version of the file format. It changes when an older reader would misread a newer file."""
 LIMIT = 256 * 1024 * 1024
-"""Bytes a recording may take, by default: some 30,000 invocations."""
+"""Bytes that a recording may take by default: some 30,000 invocations."""
 ROOM = 0.75
-"""The share of its limit that is left in use when something was dropped."""
+"""When something is dropped, so much is dropped that this share of the limit stays in use."""
 AT_ONCE = 10_000
-"""Events of a file that are read at a time."""
+"""Events that are read from a file at a time."""
 MOST_HEADER, MOST_LINE = 10_000, 64 * 1024 * 1024
-"""Bytes of the first line, and of any other."""
+"""Bytes that the first line of a file may have, and any other line."""
 _HEADER = "durable-playground recording"
 _FIX = 'A recording is made with pg.recording.save("run.jsonl").'
 
@@ -43,16 +43,16 @@ Listener = Callable[[], None]
 class Recording:
     """An append-only list of events. Safe to use from any thread.
 
-    Over its limit it lets go of the oldest invocations that have ended, and says so (see `dropping`): its `repr`
-    and an event, `recording.dropped`, tell what is missing.
+    Over its limit, it drops the oldest invocations that have ended (see `dropping`). Its `repr` and an event,
+    `recording.dropped`, say what is missing.
 
     Args:
-        events: those it begins with.
-        limit: about how many bytes its events may take in memory, with what is folded from them.
+        events: the first ones.
+        limit: roughly how many bytes of memory its events, and what is folded from them, may take.
 
     Attributes:
-        lock: held while the timeline grows; hold it to read several things of one moment.
-        limit: as above; may be changed at any time.
+        lock: held while the timeline grows. Hold it to read several things as they are at one moment.
+        limit: see above; may be changed at any time.
     """
 
     def __init__(self, events: Iterable[Event] = (), *, limit: int = LIMIT) -> None:
@@ -60,7 +60,7 @@ class Recording:
         self.limit = limit
         self._writing = threading.Lock()
         self._events: list[Event] = []
-        self._positions = array("Q")  # where each event stands among all there ever were
+        self._positions = array("Q")  # of each kept event, among all there ever were
         self._count = 0
         self._weight = 0
         self._lighten_at = 0
@@ -71,11 +71,11 @@ class Recording:
         self.append(*events)
 
     def conceal(self, secret: str) -> None:
-        """Write SECRET instead of this text in whatever is appended from now on: a recording is shown to others."""
+        """From now on, replace this text by SECRET in every event: recordings are shown to others."""
         self._secrets.append(secret)
 
     def append(self, *events: Event) -> None:
-        """Add events and tell the listeners, once."""
+        """Add events, then call each listener once."""
         with self._writing:
             for event in [event.without(self._secrets) for event in events] if self._secrets else events:
                 self._events.append(event)
@@ -86,7 +86,7 @@ class Recording:
             listener()
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener()` after every append, on the appending thread; returns what stops that."""
+        """Call `listener()` after every append, on the appending thread. Returns a function that stops this."""
         self._listeners.append(listener)
 
         def stop() -> None:
@@ -97,11 +97,11 @@ class Recording:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """All events so far that are kept."""
+        """All events so far, except those that were dropped."""
         return tuple(self._events)
 
     def since(self, position: int) -> list[Event]:
-        """The events from a position on, as far as they are kept; `len` of a recording is the next position."""
+        """The events from a position on that are still kept. `len(recording)` is the next position."""
         with self._writing:
             return self._events[bisect_left(self._positions, position) :]
 
@@ -121,7 +121,7 @@ class Recording:
             return self._timeline
 
     def _lighten(self) -> None:
-        """Let go of the oldest, until there is room again."""
+        """Drop the oldest until there is room again."""
         folded, aim = self._folded, int(self.limit * ROOM)
         kept, dropped, invocations, pods = lighten(self._events[:folded], self._timeline, self._weight - aim)
         with self._writing:
@@ -130,7 +130,7 @@ class Recording:
             self._weight = sum(map(weight, self._events))
         self._folded = len(kept)
         self._timeline.drop(invocations, pods)
-        # What is left cannot go yet. It is looked at again when there is a good deal more.
+        # What is left cannot be dropped yet. Look again once a good deal more has come in.
         self._lighten_at = int(max(self._weight, aim) / ROOM)
         if dropped:
             self.append(Event.now("recording.dropped", **dropped))
@@ -139,7 +139,7 @@ class Recording:
 
     @property
     def invocations(self) -> list[Trace]:
-        """What is known of each invocation, in the order they were first seen."""
+        """What is known of each invocation, in the order in which they were first seen."""
         with self.lock:
             return list(self.timeline.invocations.values())
 
@@ -147,13 +147,13 @@ class Recording:
         """What is known of one invocation.
 
         Raises:
-            RecordingError: the recording holds nothing about it.
+            RecordingError: the recording does not have it.
         """
         trace = self.timeline.invocations.get(invocation_id)
         if trace is None:
             known = ", ".join(list(self.timeline.invocations)[-3:]) or "none"
             gone = self.timeline.dropped["invocations"]
-            dropped = f" It has let go of the oldest {gone:,}, to stay under its limit." if gone else ""
+            dropped = f" It has dropped the oldest {gone:,} to stay under its limit." if gone else ""
             raise RecordingError(
                 f"This recording holds no invocation {invocation_id}.",
                 f"The latest it holds: {known}.{dropped}",
@@ -168,16 +168,16 @@ class Recording:
             RecordingError: the file cannot be written.
         """
         target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            with beside.open("w", encoding="utf-8") as file:
+            with part.open("w", encoding="utf-8") as file:
                 file.write(json.dumps({"format": _HEADER, "schema": SCHEMA}) + "\n")
                 file.writelines(event.to_json() + "\n" for event in self.events)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(target)
+            part.replace(target)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise RecordingError(
                 f"The recording could not be saved as {target}.",
                 f"{error.strerror}.",
@@ -189,10 +189,12 @@ class Recording:
     def load(cls, path: str | PathLike[str]) -> Self:
         """Read a saved recording.
 
-        If the last line is cut off, because whoever wrote it was, the rest is read; `repr` says so.
+        If its last line breaks off, because the writer did not get to finish, all the others are read, and `repr`
+        says so.
 
         Raises:
-            RecordingError: there is no such file, it is no recording, it is damaged, or a newer playground wrote it.
+            RecordingError: the file does not exist, is damaged, is not a recording, or was written by a newer
+                playground.
         """
         source = Path(path)
         recording = cls()
@@ -211,7 +213,7 @@ class Recording:
                         events.append(Event.now("recording.cut", line=number))
                     if len(events) >= AT_ONCE:
                         recording.append(*events)
-                        _ = recording.timeline  # a recording that is too long stays under the limit
+                        _ = recording.timeline  # a recording that is too long drops something now
                         events.clear()
                 recording.append(*events)
         except OSError as error:
@@ -221,20 +223,21 @@ class Recording:
     def __repr__(self) -> str:
         with self.lock:
             timeline = self.timeline
-            said = [
+            lines = [
                 f"A recording of {len(self._events):,} events: {len(timeline.invocations):,} invocations,"
                 f" {len(timeline.pods):,} pods, {len(timeline.effects):,} requests to the outside world"
             ]
             if timeline.dropped:
                 counts = ", ".join(f"{number:,} {name}" for name, number in timeline.dropped.items() if number)
-                said.append(f"Dropped, to stay under {self.limit:,} bytes: {counts}")
+                lines.append(f"Dropped to stay under {self.limit:,} bytes: {counts}")
             if timeline.cut_line:
-                said.append(f"Its file was cut off in line {timeline.cut_line}: what came after is not in it")
+                lines.append(f"Its file breaks off in line {timeline.cut_line}: whatever came after is missing")
             if timeline.refusals:
-                said.append(f"{timeline.refusals:,} events were not taken. The latest: {timeline.refused[-1]}")
+                lines.append(f"{timeline.refusals:,} events were rejected. The latest: {timeline.refused[-1]}")
             if timeline.unread:
-                said.append(f"{len(timeline.unread):,} events could not be understood: {timeline.unread[-1]}")
-        return "\n".join(said)
+                latest = timeline.unread[-1]
+                lines.append(f"{len(timeline.unread):,} events could not be understood. The latest: {latest}")
+        return "\n".join(lines)
 
 
 def _read_header(source: Path, line: bytes) -> None:
@@ -243,7 +246,7 @@ def _read_header(source: Path, line: bytes) -> None:
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("format") != _HEADER:
-        raise RecordingError(f"{source} is not a recording.", "Its first line does not say so.", _FIX)
+        raise RecordingError(f"{source} is not a recording.", "Its first line does not say that it is one.", _FIX)
     schema = header.get("schema")
     if type(schema) is not int or schema > SCHEMA:
         raise RecordingError(

@@ -1,4 +1,4 @@
-"""The timeline: what a recording adds up to, to be read by everybody. Only the fold writes it (see `fold`)."""
+"""The timeline: what the events of a recording add up to. Everybody reads it; only the fold writes it (see `fold`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from playground.recording.trace import Attempt, Effect, Pod, Trace
 
 @dataclass(slots=True)
 class Queue:
-    """A key's lock: the invocation that holds it, and those that wait, in order."""
+    """The queue for a key's lock: the invocation that holds it, and those that wait, in order."""
 
     holder: str = ""
     waiting: list[str] = field(default_factory=list)
@@ -22,7 +22,7 @@ class Queue:
 
 @dataclass(slots=True)
 class Revision:
-    """A deployed revision: its Restate deployment, its source file, and what it offers."""
+    """A deployed revision: its Restate deployment, its source, and the services it offers."""
 
     name: str
     service: str
@@ -32,30 +32,30 @@ class Revision:
 
 
 class Timeline:
-    """What a recording adds up to.
+    """What the events of a recording add up to.
 
     Attributes:
         invocations: traces by invocation id, in the order they were first seen.
         pods: pods by name, in the order they started.
         revisions: deployed revisions by name, in order.
-        states: state of each object read so far: (service, key) -> {name: value as text}.
-        queues: queue of each object read so far: (service, key) -> Queue.
+        states: the state of each object that was read so far: (service, key) -> {name: value as text}.
+        queues: the queue of each object that was read so far: (service, key) -> Queue.
         effects: what reached the outside world, in order, repeated and refused requests included.
         forgotten: number of the latest effect that was cleared from the ledger.
-        faults: how each kind of effect misbehaves in the outside world that was ever told to: kind -> {fault: value}.
+        faults: how each kind of effect misbehaves, of those that were ever made to: kind -> {fault: value}.
         server: phase of the Restate server: starting, ready, gone.
         server_starts: how often it has become ready.
-        attempts: every attempt by (pod, its number on it); `open` those that run.
+        attempts: all attempts by (pod, number on that pod); `open` has those that are running.
         changes: what each event touched, in order, so that a view can ask what is new since a position:
             ("trace", invocation), ("attempt", invocation, number), ("entry", invocation, row) (the entry
-            or any mark of it), ("pod", name), ("effect", position in effects), ("state", service, key),
+            or any of its marks), ("pod", name), ("effect", position in effects), ("state", service, key),
             ("queue", service, key), ("revision", name).
-        dropped: what a recording over its limit has let go of, by name (see `dropping`).
-        cut_line: the line of its file in which a loaded recording is cut off; 0 if it is whole.
-        refusals: how often somebody said what is no event, or not theirs to say; `refused` has the latest.
-        unread: events whose fold failed, which is a fault of ours.
+        dropped: how much a recording over its limit has dropped, by name (see `dropping`).
+        cut_line: the line in which the file of a loaded recording breaks off; 0 if the file is complete.
+        refusals: how many events were malformed or refused; `refused` has the latest.
+        unread: events whose fold failed, which is a bug of ours.
         began_at: time of the first event.
-        latest_at: the latest time any event has.
+        latest_at: the latest time of any event.
     """
 
     invocations: Mapping[str, Trace]
@@ -80,7 +80,7 @@ class Timeline:
     latest_at: float
 
     def without_a_pod(self) -> dict[str, Pod]:
-        """Of the revisions whose pod could not be started, and is tried for again: that pod, by service."""
+        """The pods that could not be started and are being retried, by service."""
         latest = {pod.service: pod for pod in self.pods.values()}
         deployed = {revision.service: revision.name for revision in self.revisions.values()}
         return {
@@ -92,16 +92,16 @@ class Timeline:
     def roles(self, root: str) -> dict[str, str]:
         """An invocation and all it has called, directly or not, callers first: invocation id -> role.
 
-        A role is "0" for the root, "0.1" for the callee of its command 1, and so on: it is the same in
-        every run that goes the same way.
+        A role is "0" for the root, "0.1" for the callee of its command 1, and so on. It is the same in every run
+        that takes the same path.
         """
-        found = {root: "0"} if root in self.invocations else {}
-        for caller in (ahead := list(found)):
+        roles = {root: "0"} if root in self.invocations else {}
+        for caller in (ahead := list(roles)):
             for entry in self.invocations[caller].entries:
-                if entry.callee in self.invocations and entry.callee not in found:
-                    found[entry.callee] = f"{found[caller]}.{entry.row[1]}"
+                if entry.callee in self.invocations and entry.callee not in roles:
+                    roles[entry.callee] = f"{roles[caller]}.{entry.row[1]}"
                     ahead.append(entry.callee)
-        return found
+        return roles
 
     def family(self, root: str) -> list[Trace]:
         """An invocation and all it has called, directly or not, callers first."""
@@ -109,10 +109,10 @@ class Timeline:
 
 
 def awakeable_id(raw_invocation_id: str, signal: int) -> str:
-    """The id under which an awakeable is completed at the ingress, e.g. `sign_1…`.
+    """The id with which an awakeable is completed at the ingress, e.g. `sign_1…`.
 
     Args:
-        raw_invocation_id: the invocation's id bytes, hexadecimal, as Start frames carry it.
+        raw_invocation_id: the bytes of the invocation's id, in hexadecimal, as Start frames carry them.
         signal: the awakeable's signal number, 17 or more.
     """
     raw = bytes.fromhex(raw_invocation_id) + signal.to_bytes(4, "big")
@@ -120,7 +120,7 @@ def awakeable_id(raw_invocation_id: str, signal: int) -> str:
 
 
 def parse_awakeable(text: str) -> tuple[str, int]:
-    """The raw invocation id and the signal number in an awakeable's id; ("", 0) if it is none."""
+    """The raw invocation id and the signal number in an awakeable's id; ("", 0) if it is not one."""
     encoded = text.removeprefix("sign_1")
     try:
         raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)

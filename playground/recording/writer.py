@@ -1,4 +1,4 @@
-"""The hand that writes a timeline: what a fold may do to it, each change noted for the views."""
+"""How the fold writes a timeline: it adds and changes things here, and every change is noted for the views."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playground.recording.trace import Attempt, Effect, Entry, Pod, RowKey, Trac
 
 
 class Writer(Timeline):
-    """A timeline that can be written. Only the fold has it as one; all others are given a `Timeline`."""
+    """A timeline that can be written. Only the fold uses it as such; everyone else gets a `Timeline`."""
 
     def __init__(self) -> None:
         self.invocations: dict[str, Trace] = {}
@@ -36,18 +36,18 @@ class Writer(Timeline):
         self.unread: list[str] = []
 
     def trace(self, invocation: str) -> Trace:
-        """The trace of an invocation, made when it is first heard of."""
+        """The trace of an invocation, created on first use."""
         if invocation not in self.invocations:
             self.invocations[invocation] = Trace(invocation)
             self.touch("trace", invocation)
         return self.invocations[invocation]
 
     def touch(self, *what: Any) -> None:
-        """Note in `changes` what an event touched: each time anew, or a view that has seen the last would miss this."""
+        """Note in `changes` what an event touched, every time: a view may have seen the previous note already."""
         self.changes.append(what)
 
     def number_pod(self, name: str) -> int:
-        """Give a pod that gets its first attempt the next ordinal of its service; 0 if it is not known."""
+        """The ordinal of a pod, assigned when it gets its first attempt; 0 if the pod is unknown."""
         pod = self.pods.get(name)
         if pod is not None and not pod.ordinal:
             pod.ordinal = 1 + max(other.ordinal for other in self.pods.values() if other.service == pod.service)
@@ -55,13 +55,13 @@ class Writer(Timeline):
         return pod.ordinal if pod else 0
 
     def set_status(self, trace: Trace, status: str, at: float) -> None:
-        """Give an invocation a status, unless it is completed."""
+        """Set an invocation's status, unless it is completed."""
         if not trace.done:
             trace.status, trace.status_at = status, max(at, trace.status_at)
             self.touch("trace", trace.id)
 
     def row(self, trace: Trace, row: RowKey, kind: str) -> Entry:
-        """An invocation's row, made when it is first heard of."""
+        """A row of an invocation, created on first use."""
         entry = trace.rows.get(row)
         if entry is None:
             entry = trace.rows[row] = Entry(row, kind)

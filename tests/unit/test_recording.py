@@ -110,9 +110,9 @@ def test_a_last_line_that_is_cut_off_is_left_out_and_said(folder: Path) -> None:
     cut = Recording.load(path)
     number = content.count(b"\n")
     assert len(cut.events) == len(long_day().events)  # one less, and the word that it is
-    assert f"cut off in line {number}" in repr(cut)
+    assert f"breaks off in line {number}" in repr(cut)
     again = Recording.load(cut.save(folder / "again.jsonl"))
-    assert "cut off" in repr(again)
+    assert "breaks off" in repr(again)
 
 
 def test_a_line_without_end_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +180,7 @@ def test_over_its_limit_the_oldest_that_have_ended_go_and_it_says_so() -> None:
     assert len(timeline.pods) < 25
     assert len(timeline.effects) == 300  # the outside world's count stands
     assert timeline.dropped["invocations"] == 301 - len(kept)
-    assert "Dropped, to stay under 200,000 bytes" in repr(recording)
+    assert "Dropped to stay under 200,000 bytes" in repr(recording)
     assert f"{301 - len(kept):,} invocations" in repr(recording)
     assert sum(isinstance(event, kinds.RecordingDropped) for event in recording.events) >= 1
     assert len(recording) > len(tale.events)  # positions go on
@@ -269,7 +269,7 @@ def test_a_lens_of_what_was_let_go_says_so_when_it_is_shown_again() -> None:
     recording = Recording(busy(Tale().deploy(), 0, 100).events, limit=10**9)
     lens = Lens(recording, "inv_0")
     recording.limit = 50_000
-    assert "has let go of the oldest" in repr(lens)
+    assert "has dropped the oldest" in repr(lens)
     assert lens._repr_mimebundle_() == ({"text/plain": repr(lens)}, {})
 
 
