@@ -24,7 +24,7 @@ from hypercorn.config import Config
 from hypercorn.utils import wrap_app
 from restate.server import install_shutdown_hook
 
-from playground.pod import GRACE, REFUSED, outside
+from playground.pod import GRACE, REFUSED, lines, outside
 from playground.pod.emit import emit
 from playground.pod.gate import Gate
 from playground.pod.guard import Guard, take_secret
@@ -41,6 +41,8 @@ def run(source: Path, *, tapped: bool = True) -> int:
     """
     secret = take_secret()
     outside.install()
+    if tapped:
+        lines.install(source.parent)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:

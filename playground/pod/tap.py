@@ -20,6 +20,7 @@ from typing import Any
 
 from playground.pod.emit import MAX_VALUE
 from playground.pod.gate import Gate, GatedStream
+from playground.pod.lines import LINES, Lines, Place
 from playground.pod.outside import ATTEMPT, RUNS
 from playground.restate import protocol
 from playground.restate.protocol import Frame, FrameReader, Malformed, Message
@@ -57,6 +58,8 @@ class Tap:
         attempt = AttemptTap(next(self._attempts), path[-2], path[-1])
         ATTEMPT.set(attempt.number)
         RUNS.set(attempt.runs)
+        attempt.lines = Lines(lambda place, **entry: self._emit([attempt.asked(place, **entry)]))
+        LINES.set(attempt.lines)
         if self._gate is not None:
             await self._serve_gated(attempt, self._gate, scope, receive, send)
             return
@@ -102,6 +105,7 @@ class AttemptTap:
     def __init__(self, number: int, service: str, handler: str) -> None:
         self.number = number
         self.runs: list[int] = []  # indices of the runs that have passed
+        self.lines: Lines | None = None  # where the handler has asked from
         self._service, self._handler = service, handler
         self._in, self._out = FrameReader(), FrameReader()
         self._to_replay = 0
@@ -111,6 +115,10 @@ class AttemptTap:
     def event(self, kind: str, **data: Any) -> Event:
         """An event of this attempt, now."""
         return {"kind": kind, "at": time.time(), "attempt": self.number, **data}
+
+    def asked(self, place: Place, **entry: int) -> Event:
+        """The handler has asked for an entry, or for a signal, in a line of its code."""
+        return self.event("entry.asked", file=place[0], line=place[1], **entry)
 
     def received(self, data: bytes) -> list[tuple[Frame, Event]]:
         """Bytes from Restate: the frames completed by them, each with its event."""
@@ -163,6 +171,7 @@ class AttemptTap:
             return self.event(told, entries=entries, signals=signals)
         if kind == protocol.ERROR:
             code, text = message.failure or (0, "")
+            place = self.lines.failed_at if self.lines is not None else None
             return self.event(
                 "attempt.failed",
                 code=code,
@@ -170,6 +179,7 @@ class AttemptTap:
                 stacktrace=message.extra["stacktrace"][-MAX_VALUE:],
                 entry=message.extra.get("command"),
                 name=message.name,
+                **({} if place is None else {"file": place[0], "line": place[1]}),
             )
         if kind == protocol.END:
             return self.event("attempt.ended")

@@ -95,6 +95,7 @@ def failed(timeline: Writer, attempt: Attempt, event: kinds.AttemptFailed) -> No
     attempt.outcome = "failed"
     attempt.failure = (event.code, event.message)
     attempt.stacktrace = event.stacktrace
+    attempt.failed_at = (event.file, event.line) if event.file else None
     row = _row(event.entry)
     mark, entry = attempt.marks.get(row), attempt.trace.rows.get(row)
     if attempt.mismatch:
@@ -163,10 +164,22 @@ def _replayed_completion(timeline: Writer, attempt: Attempt, event: kinds.EntryR
             mark.how, mark.until = "executed", mark.proposed_at
 
 
+def asked(timeline: Writer, attempt: Attempt, event: kinds.EntryAsked) -> None:
+    """Its handler has come to the line that asks for an entry: a moment before a new one is sent."""
+    row: RowKey = ("entry", -1 if event.entry is None else event.entry)
+    if event.signal is not None:
+        row = ("signal", event.signal)
+    attempt.asked_at[row] = (event.file, event.line)
+    if (entry := attempt.trace.rows.get(row)) is not None:
+        _stands(entry, attempt)
+        timeline.touch("entry", attempt.trace.id, row)
+
+
 def executed(timeline: Writer, attempt: Attempt, event: kinds.EntryExecuted) -> None:
     """Its handler asked for something new."""
     entry = timeline.row(attempt.trace, _row(event.entry), event.type)
     _fill(entry, event)
+    _stands(entry, attempt)
     attempt.marks[entry.row] = Mark("executed", event.at, None if entry.type in _COMPLETABLE else event.at)
     if entry.type == "Output":
         attempt.trace.value, attempt.trace.failure = entry.value, entry.failure
@@ -243,7 +256,10 @@ def _ran_at(attempt: Attempt, row: RowKey, mark: Mark, at: float) -> bool:
 def _signal(timeline: Writer, attempt: Attempt, signal: int | str) -> Entry:
     """The row of a signal: those with a number are an awakeable or a cancellation, the others have a name."""
     if isinstance(signal, int):
-        return timeline.row(attempt.trace, ("signal", signal), "Awakeable" if signal >= FIRST_AWAKEABLE else "Cancel")
+        kind = "Awakeable" if signal >= FIRST_AWAKEABLE else "Cancel"
+        entry = timeline.row(attempt.trace, ("signal", signal), kind)
+        _stands(entry, attempt)
+        return entry
     entry = timeline.row(attempt.trace, ("signal", signal), "Signal")
     entry.name = signal
     return entry
@@ -251,6 +267,11 @@ def _signal(timeline: Writer, attempt: Attempt, signal: int | str) -> Entry:
 
 def _row(entry: int | None) -> RowKey:
     return "entry", -1 if entry is None else entry
+
+
+def _stands(entry: Entry, attempt: Attempt) -> None:
+    """Note where the code asks for an entry. Its pod said so before the entry itself."""
+    entry.file, entry.line = attempt.asked_at.get(entry.row, (entry.file, entry.line))
 
 
 def _fill(entry: Entry, event: kinds.Asked) -> None:
@@ -280,6 +301,7 @@ FOLDS: dict[type[Event], Callable[[Writer, Attempt, Any], None]] = {
     kinds.AttemptEnded: ended,
     kinds.AttemptClosed: closed,
     kinds.EntryReplayed: replayed,
+    kinds.EntryAsked: asked,
     kinds.EntryExecuted: executed,
     kinds.EntryProposed: proposed,
     kinds.EntryCompleted: completed,

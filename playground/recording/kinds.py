@@ -167,6 +167,16 @@ class EntryExecuted(Asked):
     """The handler has asked for something new."""
 
 
+@event("entry.asked", by="pod")
+class EntryAsked(OfAttempt):
+    """The handler asks for an entry, or an awakeable, in this line of the service's own code; in a replay, too."""
+
+    entry: MaybeIndex = None
+    signal: MaybeSignal = None
+    file: Text = ""
+    line: Count = 0
+
+
 @event("entry.proposed", by="pod")
 class EntryProposed(OfEntry):
     """The function of a run has returned, and its result is handed over."""
@@ -210,6 +220,8 @@ class AttemptFailed(OfAttempt):
     stacktrace: Text = ""
     entry: MaybeIndex = None
     name: Text = ""
+    file: Text = ""
+    line: Count = 0
 
 
 @event("attempt.ended", by="pod")

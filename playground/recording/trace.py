@@ -56,6 +56,8 @@ class Entry:
         failure: (code, message) it ended with.
         callee: invocation id of a call.
         until: Unix seconds, the end of a sleep or of a delayed call.
+        file: the file of the service's own code that asked for it, last, as a path in its folder; empty if none did.
+        line: the line in that file, from 1; 0 if there is none.
     """
 
     row: RowKey
@@ -70,6 +72,8 @@ class Entry:
     failure: tuple[int, str] | None = None
     callee: str = ""
     until: float | None = None
+    file: str = ""
+    line: int = 0
 
     @property
     def failed(self) -> bool:
@@ -119,6 +123,8 @@ class Attempt:
         outcome: how it ended; "running" while it has not.
         failure: (code, message) it failed with.
         stacktrace: of that failure, as the SDK gave it.
+        failed_at: file and line of the service's own code in which that was raised, if it was.
+        asked_at: file and line in which each entry was asked for, by row; also those that were replayed.
         waits_for: what it was suspended on.
         marks: what became of each entry, by row.
     """
@@ -132,6 +138,8 @@ class Attempt:
     outcome: Outcome = "running"
     failure: tuple[int, str] | None = None
     stacktrace: str = ""
+    failed_at: tuple[str, int] | None = None
+    asked_at: dict[RowKey, tuple[str, int]] = field(default_factory=dict)
     waits_for: list[RowKey] = field(default_factory=list)
     marks: dict[RowKey, Mark] = field(default_factory=dict)
     seen_entries: int = 0

@@ -14,9 +14,10 @@ from playground.recording import Entry, Event, Recording, Timeline, Trace, kinds
 from playground.recording.timeline import awakeable_id
 from playground.views.actions import Actions
 from playground.views.model import row_id
-from playground.views.source import locate
 
 MOST_SAID = 300
+AROUND = 2
+"""Lines shown before and after the one that asked."""
 
 
 def details(recording: Recording, invocation: str, row: str) -> dict[str, Any] | None:
@@ -67,13 +68,20 @@ def _value(text: str, size: int) -> dict[str, Any]:
 
 
 def _source(timeline: Timeline, trace: Trace, entry: Entry) -> dict[str, Any] | None:
-    latest = next((attempt for attempt in reversed(trace.attempts) if entry.row in attempt.marks), None)
-    pod = timeline.pods.get(latest.pod) if latest else None
-    revision = timeline.revisions.get(pod.revision) if pod else None
-    place = locate(revision.source, trace.target, entry) if revision and revision.source else None
-    if revision is None or place is None:
+    """The line that asked for an entry in the latest attempt that came to it, and those around it."""
+    attempt = next((each for each in reversed(trace.attempts) if entry.row in each.asked_at), None)
+    revision = timeline.revisions.get(attempt.revision) if attempt else None
+    if attempt is None or revision is None:
         return None
-    return {"revision": revision.name, "line": place.line, "first": place.first, "lines": list(place.lines)}
+    lines, (file, line) = revision.source.splitlines(), attempt.asked_at[entry.row]
+    first = max(1, line - AROUND)
+    return {
+        "revision": revision.name,
+        "file": file,
+        "line": line,
+        "first": first,
+        "lines": lines[first - 1 : line + AROUND],
+    }
 
 
 def _frames(events: Iterable[Event], trace: Trace) -> dict[str, list[dict[str, Any]]]:

@@ -36,9 +36,10 @@ class Tale:
         self.events.append(Event.of(kind, 1000 + len(self.events) / 10, data))
         return self
 
-    def deploy(self, services: list[dict[str, Any]] = SERVICES, number: int = 1) -> Tale:
+    def deploy(self, services: list[dict[str, Any]] = SERVICES, number: int = 1, source: str = "") -> Tale:
         revision = f"shop-{number:05d}"
-        return self.say("revision.deployed", service="shop", revision=revision, deployment="dp", services=services)
+        told = {"service": "shop", "revision": revision, "deployment": "dp", "services": services, "source": source}
+        return self.say("revision.deployed", **told)
 
     def pod(self, name: str, *lines: str) -> Tale:
         self._pods[name] = 0

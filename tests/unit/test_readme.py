@@ -38,4 +38,5 @@ def test_what_a_document_names_exists(document: str) -> None:
     assert named
     assert set(named) <= targets
     for path in re.findall(r"(?:tests|playground)/[\w/]+\.py", text):
-        assert (ROOT / path).is_file(), path
+        if "NAME" not in path:  # that is yours to choose
+            assert (ROOT / path).is_file(), path

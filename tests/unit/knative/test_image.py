@@ -20,6 +20,7 @@ IMAGE = ROOT / "playground" / "backends" / "knative" / "image"
 
 WHAT_PODS_LOAD = """
 import sys
+sys.modules["click"] = None  # or httpx loads a command line of its own, which the image has nothing for
 import playground.pod.__main__, playground.pod.init, playground.pod.serve, playground.ledger.__main__
 files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
 print(" ".join(sorted(file for name, file in files.items() if name.split(".")[0] == "playground")))

@@ -1,0 +1,165 @@
+"""Which line of the learner's own code asked for an entry.
+
+Every command passes through one place, the SDK's `VMWrapper`: `ctx.run_typed(...)` calls `sys_run`, in the very stack
+in which the learner's line is. So these methods are wrapped. Each looks up the stack for the first frame whose file
+lies in the service's own folder, and tells the attempt. That holds for helpers, loops, comprehensions, `gather` and
+nested functions, for whatever asks is on the stack when it asks.
+
+Commands are counted as they are asked for: the n-th is the n-th of the journal, replayed or new, as the tap counts the
+frames that pass. What leaves no command but a signal, an awakeable, is counted apart. The method that the SDK itself
+calls when the handler has returned has no frame of the learner's: an output has no line, unless it is a failure, whose
+traceback has one. The input's line is the handler's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import linecache
+import os
+import re
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from restate.server_context import ServerInvocationContext
+from restate.vm import VMWrapper
+
+COMMANDS = (
+    "sys_input",
+    "sys_write_output_success",
+    "sys_get_state",
+    "sys_get_state_keys",
+    "sys_set_state",
+    "sys_clear_state",
+    "sys_clear_all_state",
+    "sys_sleep",
+    "sys_call",
+    "sys_send",
+    "sys_run",
+    "sys_resolve_awakeable",
+    "sys_reject_awakeable",
+    "sys_resolve_signal",
+    "sys_reject_signal",
+    "sys_get_promise",
+    "sys_peek_promise",
+    "sys_complete_promise_success",
+    "sys_complete_promise_failure",
+    "sys_cancel",
+    "attach_invocation",
+)
+"""The methods that write one command each (restate-sdk 1.3; those a release lacks are passed over)."""
+FIRST_AWAKEABLE = 17
+"""Signal number of an invocation's first awakeable."""
+
+Place = tuple[str, int]
+"""A file, as its path within the service's folder, and a line in it."""
+
+
+class Lines:
+    """The lines that one attempt has asked from so far.
+
+    Args:
+        tell: called with the place, and with `entry=` a command's index or `signal=` an awakeable's number.
+
+    Attributes:
+        failed_at: where the error was raised that the attempt ends with, once there is one.
+    """
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self._tell = tell
+        self._commands = self._awakeables = 0
+        self.failed_at: Place | None = None
+
+    def command(self, place: Place | None) -> None:
+        """One more command was asked for."""
+        index, self._commands = self._commands, self._commands + 1
+        if place is not None:
+            self._tell(place, entry=index)
+
+    def awakeable(self, place: Place | None) -> None:
+        """One more awakeable was asked for."""
+        signal, self._awakeables = FIRST_AWAKEABLE + self._awakeables, self._awakeables + 1
+        if place is not None:
+            self._tell(place, signal=signal)
+
+    def given(self, place: Place) -> None:
+        """The handler is given its input."""
+        self._tell(place, entry=0)
+
+    def failed(self, place: Place | None) -> None:
+        """The attempt ends with an error."""
+        self.failed_at = place
+
+
+LINES: ContextVar[Lines | None] = ContextVar("playground_lines", default=None)
+"""The lines of the attempt that runs in this context."""
+
+
+def install(root: Path) -> None:
+    """Have the SDK's methods tell where they are called from.
+
+    Args:
+        root: the folder of the service's own files.
+    """
+    inside = f"{root}{os.sep}"
+
+    def asking() -> Place | None:
+        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  (the caller of the wrapped method)
+        while frame is not None:
+            if (name := frame.f_code.co_filename).startswith(inside):
+                return name[len(inside) :], frame.f_lineno
+            frame = frame.f_back
+        return None
+
+    def raising() -> Place | None:
+        """The line of theirs in which the error that is being handled was raised."""
+        found, trace = None, sys.exc_info()[2]
+        while trace is not None:
+            if (name := trace.tb_frame.f_code.co_filename).startswith(inside):
+                found = name[len(inside) :], trace.tb_lineno
+            trace = trace.tb_next
+        return found
+
+    def told(method: str, tell: Callable[[Lines, Place | None], None], where: Callable[[], Place | None]) -> None:
+        wrapped = getattr(VMWrapper, method, None)
+        if wrapped is None:
+            return
+
+        @functools.wraps(wrapped)
+        def telling(*args: Any, **options: Any) -> Any:
+            if (lines := LINES.get()) is not None:
+                tell(lines, where())
+            return wrapped(*args, **options)
+
+        setattr(VMWrapper, method, telling)
+
+    for name in COMMANDS:
+        told(name, Lines.command, asking)
+    told("sys_awakeable", Lines.awakeable, asking)
+    told("sys_write_output_failure", Lines.command, raising)
+    told("notify_error", Lines.failed, raising)
+    enter = ServerInvocationContext.enter
+
+    @functools.wraps(enter)
+    async def entered(self: Any) -> None:
+        if (lines := LINES.get()) is not None and (place := _definition(self.handler.fn, inside)) is not None:
+            lines.given(place)
+        await enter(self)  # type: ignore[no-untyped-call]
+
+    ServerInvocationContext.enter = entered  # type: ignore[method-assign]
+
+
+@functools.cache
+def _definition(handler: Callable[..., Any], inside: str) -> Place | None:
+    """The line in which a handler's definition begins, after its decorators."""
+    code = inspect.unwrap(handler).__code__
+    if not code.co_filename.startswith(inside):
+        return None
+    line = code.co_firstlineno
+    while (text := linecache.getline(code.co_filename, line)) and not re.match(r"\s*(async\s+)?def\b", text):
+        line += 1
+    return code.co_filename[len(inside) :], line if text else code.co_firstlineno
