@@ -1,1 +1,1 @@
-"""What acts: it deploys, sends, waits and records, and shows nothing."""
+"""Acting on a playground: deploy, send, wait, record. Nothing here is shown to anybody."""

@@ -1,10 +1,9 @@
-"""Deploying: a source becomes a revision, the revision a Restate deployment.
+"""Deploying: a source becomes a revision, and the revision becomes a Restate deployment.
 
-A deployment that fails, or is interrupted, leaves everything as it was; an interrupt that comes when Restate has been
-told of it already is too late, and the deployment is made. New requests go to the newest revision; an
-invocation that has begun stays pinned to the revision it began on
-(https://docs.restate.dev/services/versioning). On a data directory that a playground has left, its revisions
-are revived.
+A deployment that fails or is interrupted leaves everything as it was. Only once Restate has been asked to register it,
+an interrupt comes too late, and the deployment is completed. New requests go to the newest revision; an invocation that
+has begun stays pinned to the revision it began on (https://docs.restate.dev/services/versioning). A playground that
+opens the data directory of an earlier one revives its revisions.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from playground.restate.admin import Admin
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 """Kubernetes' rule for names, short enough to leave room for a revision's suffix."""
 DEPLOYMENT = "deployment"
-"""The file beside a revision's source that says which Restate deployment it is."""
+"""The file beside a revision's source that holds the id of its Restate deployment."""
 ADDRESS = "address"
-"""The file that says where Restate was asked to register it: it may have, and the answer have come to nobody."""
+"""The file that holds the address Restate was asked to register, in case the answer to that never arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Deployed:
     """A deployed service: its latest revision and what it offers.
 
     Attributes:
-        name: as given when it was deployed.
+        name: the name it was deployed under.
         revision: the revision that serves new requests.
         services: the Restate services in it: [{"name", "type", "handlers"}].
         is_new: False if the source was unchanged and nothing was deployed.
@@ -52,7 +51,7 @@ class Deployer:
 
     Attributes:
         services: what is deployed, by name.
-        refused: by name, why the latest deployment came to nothing; only of names for which it did.
+        refused: why the latest deployment of a name failed, for the names for which it did.
     """
 
     def __init__(self, directory: Path, backend: Backend, admin: Admin, recording: Recording) -> None:
@@ -69,10 +68,10 @@ class Deployer:
         return [offered for service in self.services.values() for offered in service.services]
 
     async def deploy(self, name: str, source: str, *, breaking: bool) -> Deployed:
-        """Deploy a source under a name, unless it is the one that is deployed already.
+        """Deploy a source under a name, unless exactly this source is already deployed.
 
         Raises:
-            DeployError: the name or the source cannot be used, or the change would break what is running.
+            DeployError: the name or the source is not usable, or the change would break what is running.
         """
         interrupted = f"The service {name!r} was not deployed: that was interrupted."
         self.refused[name] = DeployError(interrupted, "", f"Run the cell with %%service {name} again.")
@@ -95,18 +94,16 @@ class Deployer:
         if self._digests.get(name) == digest:
             known = self.services[name]
             return Deployed(name, known.revision, known.services, is_new=False)
-        # A number is used once, like Knative's generations, even if what it stood for did not load.
+        # Like Knative's generations, a number is never reused, not even if its source did not load.
         self._counts[name] = self._counts.get(name, 0) + 1
         revision = f"{name}-{self._counts[name]:05d}"
         path = self._directory / revision / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source, "utf-8")
         started = await self._backend.start_revision(name, revision, path)
-        # From here on it is done as a whole or not at all: nobody knows what Restate made of half a registration.
+        # From here on it is all or nothing: nobody knows what Restate has made of half a registration.
         commit = asyncio.ensure_future(self._commit(name, started, source, digest, breaking))
-        commit.add_done_callback(
-            lambda done: done.cancelled() or done.exception()
-        )  # an interrupted caller waits no more
+        commit.add_done_callback(lambda done: done.cancelled() or done.exception())  # the caller may be interrupted
         return await asyncio.shield(commit)
 
     async def _commit(self, name: str, started: Started, source: str, digest: str, breaking: bool) -> Deployed:
@@ -142,10 +139,10 @@ class Deployer:
         self.services[name] = Deployed(name, revision, services, is_new=True)
 
     async def revive(self) -> None:
-        """Go on with what was deployed on this data directory before: the latest revisions, and those still in use.
+        """Start again what was deployed on this data directory before: the latest revisions, and those still in use.
 
-        A playground that has ended has left its invocations with Restate, each pinned to a deployment, and the
-        sources on disk. The addresses are gone. So each revision gets a new one, and its deployment is moved there.
+        The earlier playground left its invocations with Restate, each pinned to a deployment, and its sources on
+        disk. Its addresses are gone. So each revision gets a new address, and its deployment is moved there.
         """
         folders = sorted(self._directory.glob("*-[0-9][0-9][0-9][0-9][0-9]"))
         if not folders:
@@ -168,7 +165,7 @@ class Deployer:
         try:
             started = await self._backend.start_revision(name, folder.name, path)
         except DeployError:
-            return  # the machine is another one by now; deployed again, it says what is missing
+            return  # it does not load on this machine any more; deploying it again says why
         source = _text(path)
         moved = await self._admin.move(deployment, started.address, headers=started.headers)
         self._deployed(name, started, moved, source)
@@ -179,13 +176,13 @@ class Deployer:
         for offered in started.services:
             if owner := taken.get(offered["name"]):
                 raise DeployError(
-                    f"The service {name!r} was not deployed: {offered['name']} is in {owner!r} already.",
-                    "Restate sends requests to a service by its name; the newer would take the older's place unseen.",
+                    f"The service {name!r} was not deployed: {owner!r} already has a {offered['name']}.",
+                    "Restate finds a service by its name, so the new one would silently replace the old one.",
                     f"Rename it, or change {owner!r} instead: %%service {owner}",
                 )
 
     async def _check_handlers(self, name: str, started: Started) -> None:
-        """Refuse to take away a handler that unfinished invocations are for."""
+        """Refuse to remove a handler that has unfinished invocations."""
         if name not in self.services:
             return
         now = {(s["name"], h["name"]) for s in started.services for h in s["handlers"]}
@@ -202,9 +199,9 @@ class Deployer:
             row = unfinished[0]
             handler = f"{row['target_service_name']}/{row['target_handler_name']}"
             raise DeployError(
-                f"The service {name!r} was not deployed: its source has no {handler} any more.",
-                f"{len(unfinished)} unfinished invocation(s) are for it, first {row['id']} ({row['status']}). Those"
-                " that have begun would finish on the old revision; those that wait would find no handler.",
+                f"The service {name!r} was not deployed: its source no longer has {handler}.",
+                f"It has {len(unfinished)} unfinished invocation(s), first {row['id']} ({row['status']}). Those that"
+                " have begun would finish on the old revision, but those that are waiting would find no handler.",
                 "Keep the handler until they are done, or cancel them, or: pg.deploy(..., breaking=True)",
             )
 
@@ -231,7 +228,7 @@ def _text(path: Path) -> str:
 
 
 def _with_schemas(started: list[dict[str, Any]], registered: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the pod offers, with what Restate knows of each handler's input."""
+    """What the pod offers, together with what Restate knows about the input of each handler."""
     inputs = {(service["name"], handler["name"]): handler for service in registered for handler in service["handlers"]}
     services = []
     for service in started:

@@ -1,8 +1,8 @@
-"""A host: a Restate server, pods and a recording, from their start to their end, and how calls wait for them.
+"""A host: a Restate server, pods and a recording, from start to end, and how calls wait for them.
 
-Nothing here knows what is asked. Every method is synchronous and safe from any thread: work is handed to the engine
-and waited for, with one deadline for all there is to do (`do`), or the recording is waited for until it shows
-something (`wait_until`).
+Every method is synchronous and may be called from any thread. It either hands work to the engine and waits for it, with
+one deadline for everything that is to be done (`do`), or it waits until the recording shows something (`wait_until`).
+What the work is about is the business of the layers above.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from playground.runtime.opening import data_directory, make_backend
 from playground.runtime.recorder import Recorder
 
 PATIENCE = 15.0
-"""Seconds a call waits that has no timeout of its own to say. What it asks for takes milliseconds."""
+"""Seconds that a call without a timeout of its own waits. What it asks for takes milliseconds."""
 CLOSE_TIMEOUT = 30.0
 HTTP_TIMEOUT = 60.0
-"""Seconds a request of `http` waits; each can say otherwise."""
+"""Seconds that a request of `http` waits by default."""
 
 T = TypeVar("T")
 
@@ -45,14 +45,14 @@ class Host:
 
     Attributes:
         recording: everything that has happened, as events.
-        settings: the timings in force.
+        settings: the timings that apply.
         backend: what runs the server and the pods.
         directory: where their data is.
-        admin: Restate's admin API; for coroutines that `do` runs.
+        admin: Restate's admin API, for coroutines that `do` runs.
         ingress: Restate's ingress; likewise.
         http: a blocking HTTP client of the ingress.
-        recorder: asks Restate for what only the server knows.
-        deployer: makes revisions, and remembers them.
+        recorder: asks Restate what only the server knows.
+        deployer: makes and remembers revisions.
     """
 
     def __init__(
@@ -75,16 +75,16 @@ class Host:
         data_dir: str | os.PathLike[str] | None = None,
         recording: Recording | None = None,
     ) -> Self:
-        """Start a server and what belongs to it, and wait until it is ready.
+        """Start a server and everything else, and wait until it is ready.
 
         Args:
             backend: "local" or "knative".
-            data_dir: where Restate keeps its data; by default a new directory, removed at the end.
-            recording: where all that happens is appended; by default a new one.
+            data_dir: where Restate keeps its data; by default a new directory that is removed at the end.
+            recording: where everything that happens is appended; by default a new one.
 
         Raises:
             SetupError: the Restate server cannot be found or fetched.
-            StartError: it did not get ready; says why.
+            StartError: it did not become ready; says why.
         """
         exempt_loopback()
         recording = Recording() if recording is None else recording
@@ -131,22 +131,22 @@ class Host:
         await self.backend.close()
 
     def close(self) -> None:
-        """End the server, the pods and everything else that was started. Safe to call twice.
+        """End the server, the pods and everything else that was started. May be called twice.
 
         Raises:
-            WaitTimeout: some of its processes do not end.
+            WaitTimeout: some processes do not end.
         """
         if self._closed:
             return
         self._closed = True
         if os.getpid() != self._owner:
-            return  # a forked copy of the kernel is leaving; what runs is not its own
+            return  # this is a forked copy of the kernel; what runs belongs to the original
         atexit.unregister(self.close)
         try:
             self._engine.run(self._stop(), CLOSE_TIMEOUT)
         except TimeoutError:
             raise WaitTimeout(
-                f"The playground is not closed after {CLOSE_TIMEOUT:g} s.",
+                f"The playground did not close within {CLOSE_TIMEOUT:g} s.",
                 "Some of its processes do not end.",
                 "python -m playground doctor",
             ) from None
@@ -154,19 +154,19 @@ class Host:
             self._engine.close()
 
     def at_close(self, close: Callable[[], None]) -> None:
-        """Have something closed together with this, on the engine's thread."""
+        """Call `close` when this is closed, on the engine's thread."""
         self._at_close.append(close)
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether it is closed."""
         return self._closed
 
     def check_open(self) -> None:
-        """See that there is still something to work with.
+        """Check that the playground still works.
 
         Raises:
-            PlaygroundClosed: it is closed, or what runs everything was ended.
+            PlaygroundClosed: it is closed, or its processes are gone.
         """
         if self._closed:
             raise closed()
@@ -175,15 +175,15 @@ class Host:
     # -- how calls wait -------------------------------------------------------------------------------
 
     def do(self, work: Coroutine[Any, Any, T], doing: str, timeout: float | None = None, fix: str | None = None) -> T:
-        """Run something on the engine and wait for it, with one deadline for all there is to do.
+        """Run something on the engine and wait for it, with one deadline for all of it.
 
         Args:
-            doing: what is done, for the error: "Reading the state of User/ada".
+            doing: what this does, for the error: "Reading the state of User/ada".
             timeout: seconds; by default PATIENCE.
-            fix: what to do if it is not done in time, once the playground is in order.
+            fix: what to do if it takes too long although the playground is ready.
 
         Raises:
-            WaitTimeout: it is not done in time; says how the playground is.
+            WaitTimeout: it was not done in time; says what state the playground is in.
         """
         limit = PATIENCE if timeout is None else timeout
         try:
@@ -194,10 +194,10 @@ class Host:
             why, help_ = self.trouble()
             if fix is not None:
                 help_ = fix if self.backend.condition.ready else f"{help_} {fix}"
-            raise WaitTimeout(f"{doing} is not done after {limit:g} s.", why, help_) from None
+            raise WaitTimeout(f"{doing} took longer than {limit:g} s.", why, help_) from None
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Run something on the engine. What fails because another thread closes the playground says just that.
+        """Run something on the engine. If it fails because another thread closes the playground, the error says so.
 
         Raises:
             TimeoutError: it was not done in time.
@@ -205,33 +205,36 @@ class Host:
         try:
             return self._engine.run(work, timeout)
         except Exception as error:
-            if self._closed:  # its connections are closed too, and their libraries have words of their own
+            if self._closed:  # its connections are closed too, and their libraries raise errors of their own
                 raise closed() from None
             if isinstance(error, PlaygroundError | concurrent.futures.CancelledError):
                 self.backend.check()
             raise
 
     def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Begin something on the engine, and do not wait for it."""
+        """Start something on the engine without waiting for it."""
         return self._engine.start(work)
 
     def trouble(self) -> tuple[str, str]:
-        """Why the playground may keep somebody waiting, and what can be done about it."""
+        """Why the playground may be slow to answer, and what can be done about it."""
         condition = self.condition
         if condition.ready:
-            return "The Restate server runs, but has not answered.", "Try again: it may have much to do."
+            return (
+                "The Restate server runs, but has not answered.",
+                "It may be busy. Run the cell again.",
+            )
         return f"{condition.words[0].upper()}{condition.words[1:]}.", condition.fix
 
     @property
     def condition(self) -> Condition:
-        """How the backend is, as far as it is known now."""
+        """The backend's condition, as far as it is known now."""
         return self.backend.condition
 
     def wait_until(self, reached: Callable[[], bool], timeout: float) -> bool:
-        """Wait until something recorded makes `reached()` true; False if it does not in time.
+        """Wait until the recording makes `reached()` true. Returns False if that does not happen in time.
 
         Args:
-            reached: called with the recording's lock held, after anything was recorded.
+            reached: called after every new event, with the recording's lock held.
             timeout: seconds.
         """
         grown = threading.Event()
@@ -241,7 +244,7 @@ class Host:
             while True:
                 grown.clear()
                 with self.recording.lock:
-                    _ = self.recording.timeline  # or a trace that `reached` holds would know nothing new
+                    _ = self.recording.timeline  # brings traces that `reached` may hold up to date
                     if reached():
                         return True
                 self.check_open()
@@ -251,26 +254,26 @@ class Host:
             stop()
 
     async def looked(self) -> None:
-        """Have the recorder ask Restate now for what only the server knows."""
+        """Have the recorder ask Restate now."""
         await self.recorder.look()
 
     def look(self) -> None:
-        """The same, waited for."""
+        """Have the recorder ask Restate now, and wait for it."""
         self.do(self.looked(), "Asking Restate for its unfinished invocations")
 
     # -- ways in --------------------------------------------------------------------------------------
 
     def tcp(self, door: Door) -> str:
-        """A URL that any HTTP client can use; a part of its path is secret where there was no port before."""
+        """A URL for any HTTP client. If a port has to be opened for it, part of its path is a secret."""
         if door.socket is None:
             return door.url
         self.check_open()
 
         async def opened() -> str:
             if door not in self._doors:
-                self._doors[door] = made = TcpDoor(door)
-                await made.open()
-                self.recording.conceal(secret_of(made.url))
+                self._doors[door] = tcp_door = TcpDoor(door)
+                await tcp_door.open()
+                self.recording.conceal(secret_of(tcp_door.url))
             return self._doors[door].url
 
         return self.do(opened(), "Opening a port")

@@ -1,4 +1,4 @@
-"""An invocation as something one can wait for and act on: it knows an id and looks the rest up."""
+"""An invocation that can be waited for and acted on. It holds only an id, and looks up everything else."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from playground.runtime.host import Host
 from playground.runtime.revisions import deployment_of, last_kept
 
 STORED_WITHIN = 5.0
-"""Seconds until Restate has what a pod has told it."""
+"""Seconds within which Restate has processed what a pod sent."""
 
 
 class Invocation:
-    """One request to a handler, from the moment it was sent.
+    """One request to a handler, from the moment it is sent.
 
     Attributes:
-        id: the invocation id, as Restate gave it.
+        id: the invocation id that Restate assigned.
         target: what it was sent to.
-        is_new: False if its idempotency key made it the same as an earlier one.
+        is_new: False if its idempotency key belonged to an earlier one, which this then is.
     """
 
     def __init__(self, host: Host, invocation_id: str, target: str, *, is_new: bool = True) -> None:
@@ -37,17 +37,17 @@ class Invocation:
 
     @property
     def trace(self) -> Trace:
-        """All that is recorded of it."""
+        """Everything that is recorded about it."""
         return self.recording.invocation(self.id)
 
     @property
     def status(self) -> str:
-        """Restate's word: pending, scheduled, running, backing-off, suspended, paused, completed."""
+        """Its status in Restate: pending, scheduled, running, backing-off, suspended, paused or completed."""
         return self.trace.status
 
     @property
     def attempts(self) -> list[Attempt]:
-        """Every attempt so far: its pod, what it replayed, what it executed, how it ended."""
+        """All attempts so far: the pod of each, what it replayed, what it executed, and how it ended."""
         with self.recording.lock:
             return list(self.trace.attempts)
 
@@ -59,7 +59,7 @@ class Invocation:
             return [awakeable_id(trace.raw_id, int(entry.row[1])) for entry in trace.awakeables]
 
     def read_journal(self) -> list[dict[str, Any]]:
-        """The journal as Restate's server has it now, entry by entry, which is recorded, too."""
+        """Read and record the journal as Restate's server has it now, entry by entry."""
 
         async def read() -> None:
             entries = await self._host.admin.journal(self.id)
@@ -69,15 +69,15 @@ class Invocation:
         return list(self.trace.journal)
 
     def result(self, timeout: float = 30, *, of: float | None = None) -> Any:
-        """Wait until it has ended and return what the handler returned.
+        """Wait until it has ended, and return what the handler returned.
 
         Args:
-            timeout: seconds to wait at most. The invocation goes on whatever the waiting does.
-            of: what an error calls the time that was given, if a part of it was spent before.
+            timeout: seconds to wait. The invocation itself goes on regardless.
+            of: the timeout that an error names, if part of it was already spent.
 
         Raises:
             InvocationFailed: it ended with a terminal error.
-            WaitTimeout: it has not ended; says what it is waiting for.
+            WaitTimeout: it has not ended yet; says what it is waiting for.
         """
         try:
             value, failure = self._host.run(self.ended(timeout))
@@ -88,24 +88,24 @@ class Invocation:
             if aborted := self.trace.aborted:
                 raise InvocationFailed(
                     f"{self.target} was {aborted}.",
-                    "Somebody ended it at once: its handler could not compensate."
+                    "Somebody ended it at once, so its handler could not compensate."
                     if aborted == "killed"
                     else "Somebody asked it to stop, and its handler ended with that.",
-                    "pg.send(…) sends the request anew; inv.restart_as_new() runs this one once more.",
+                    "pg.send(…) sends the request again; inv.restart_as_new() runs this one again.",
                     code=code,
                     message=message,
                 )
             raise InvocationFailed(
                 f"{self.target} ended with a terminal error: {message}",
                 f"The handler, or one it called, raised a TerminalError (code {code}); such errors are not retried.",
-                "inv shows how far it came; what its pods printed is in pod.logs().",
+                "inv shows how far it got; pod.logs() has what its pods printed.",
                 code=code,
                 message=message,
             )
         return as_json(value)
 
     def wait_for(self, *, entry: str | None = None, status: str | None = None, timeout: float = 30) -> Self:
-        """Wait until an entry has been reached, or until it has a status; returns itself.
+        """Wait until it has reached an entry, or has a status. Returns itself.
 
         Args:
             entry: a step's name, a call's target, or a type: "send email", "User/ada/get", "Sleep".
@@ -114,7 +114,7 @@ class Invocation:
             timeout: seconds.
 
         Raises:
-            WaitTimeout: it did not come to that; says what it is waiting for instead.
+            WaitTimeout: that did not happen; says what it is waiting for instead.
         """
         if (entry is None) == (status is None):
             raise ValueError("wait_for takes either entry= or status=")
@@ -123,21 +123,24 @@ class Invocation:
             trace = self.trace
             if status is not None:
                 return trace.status == status
-            found = trace.entry(entry or "")
-            return found is not None and any(
-                (mark := attempt.marks.get(found.row)) and mark.how != "replayed" for attempt in trace.attempts
+            named = trace.entry(entry or "")
+            return named is not None and any(
+                (mark := attempt.marks.get(named.row)) and mark.how != "replayed" for attempt in trace.attempts
             )
 
-        wanted = f"has status {status!r}" if status else f"reaches the entry {entry!r}"
+        wanted = f"the status {status!r}" if status else f"the entry {entry!r}"
         if not self._host.wait_until(reached, timeout):
-            raise self._waited(f"{self.target} was waited for until it {wanted}; it did not within {timeout:g} s.")
+            raise self._waited(f"{self.target} did not reach {wanted} within {timeout:g} s.")
         if status == "suspended":
             with contextlib.suppress(TimeoutError):
                 self._host.run(self._stored_suspension(), STORED_WITHIN)
         return self
 
     async def _stored_suspension(self) -> None:
-        """Wait until Restate has a suspension, too. Its pod speaks of it first; killed now, it would be tried again."""
+        """Wait until Restate has stored a suspension.
+
+        Its pod reports it first. If the pod were killed before Restate has it, Restate would retry the attempt.
+        """
         while self.trace.status == "suspended":
             rows = await self._host.admin.invocations([self.id])
             if rows and rows[0]["status"] == "suspended":
@@ -153,23 +156,23 @@ class Invocation:
         self._act("kill")
 
     def pause(self) -> None:
-        """Make no further attempt until it is resumed; the step that runs now may end. The pod is left alone.
+        """Make no further attempt until it is resumed. A step that is running may finish; the pod is left alone.
 
-        A suspended one is doing nothing. A server with virtual queues (`vqueues` among the features that it lists
-        in `GET /version`; by default from 1.8 on) pauses it, too, and what it waits for does not wake it then; others
-        leave it suspended, and it goes on when what it waits for is there. `inv.status` says which.
+        If it is suspended, a server with virtual queues (`vqueues` among the features that `GET /version` lists; on by
+        default from 1.8) pauses it, and then what it waits for no longer wakes it. Other servers leave it suspended,
+        and it goes on when what it waits for is there. `inv.status` says which.
         """
         self._act("pause")
 
     def resume(self, revision: str | None = None) -> None:
-        """Go on with it now: it was paused, suspended, or waiting for its next retry.
+        """Make it go on now, if it is paused, suspended or waiting for its next retry.
 
         Args:
-            revision: move it there: a revision's name, or "latest". By default it stays where it is pinned.
-                What it has in its journal must fit that revision's code.
+            revision: the revision to move it to, by name or "latest". By default it stays where it is pinned.
+                Its journal must fit that revision's code.
 
         Raises:
-            RequestError: it is completed, or it is neither paused nor suspended and so cannot be moved.
+            RequestError: it is completed; or it cannot be moved, because it is neither paused nor suspended.
         """
         options = {}
         if revision is not None:
@@ -177,12 +180,12 @@ class Invocation:
         self._act("resume", **options)
 
     def restart_as_new(self, from_entry: str | int | None = None, *, revision: str = "latest") -> Self:
-        """Run it once more, with the same input, as a new invocation; returns that.
+        """Run it again with the same input, as a new invocation, and return that one.
 
         Args:
-            from_entry: the first entry to be executed again: a step's name, a call's target, a type, or its
-                number in the lens. What came before is taken over with its results. By default nothing is.
-            revision: where it runs, a revision's name or "latest".
+            from_entry: the first entry to execute again: a step's name, a call's target, a type, or its number in
+                the lens. Earlier entries are taken over with their results. By default everything runs again.
+            revision: the revision that runs it, by name or "latest".
 
         Raises:
             RequestError: it is not completed yet, is a workflow, or has no such entry.
@@ -193,38 +196,38 @@ class Invocation:
             options["from"] = last_kept(self.trace, from_entry)
         if options.get("from") or revision != "latest":
             options["deployment"] = deployment_of(self.recording.timeline, revision)
-        told = self._act("restart-as-new", **options)
-        again = type(self)(self._host, told["new_invocation_id"], self.target)
+        answer = self._act("restart-as-new", **options)
+        again = type(self)(self._host, answer["new_invocation_id"], self.target)
         sent = {"invocation": again.id, "target": again.target, "body": self.trace.body, "restarted": self.id}
         self.recording.append(Event.now("invocation.sent", **sent))
         return again
 
     def _act(self, verb: InvocationVerb, **options: Any) -> dict[str, Any]:
         async def act() -> dict[str, Any]:
-            told = await self._host.admin.act(self.id, verb, **options)
+            answer = await self._host.admin.act(self.id, verb, **options)
             await self._host.looked()
-            return told
+            return answer
 
         return self._host.do(act(), f"Asking Restate to {verb} {self.target}")
 
     async def ended(self, patience: float) -> tuple[str | None, tuple[int, str] | None]:
-        """Wait until it has ended, and record how: its result as text, or code and message of its failure.
+        """Wait until it has ended. Records and returns its result as text, or the code and message of its failure.
 
-        For coroutines of the engine; `result` is for everybody else.
+        For coroutines on the engine; everyone else uses `result`.
 
         Raises:
-            TimeoutError: it has not within so many seconds.
+            TimeoutError: it has not ended within `patience` seconds.
         """
         host = self._host
         async with asyncio.timeout(patience):
             try:
                 value, failure = await host.ingress.attach(self.id)
             except RequestError:
-                # The ingress does not know invocations whose handler the latest revision lacks.
+                # The ingress does not find an invocation whose handler is missing from the latest revision.
                 value, failure = await host.admin.outcome(self.id)
         text = None if value is None else value.decode("utf-8", "replace")
-        told = {"failure": list(failure)} if failure else {"value": text}
-        host.recording.append(Event.now("invocation.result", invocation=self.id, **told))
+        outcome = {"failure": list(failure)} if failure else {"value": text}
+        host.recording.append(Event.now("invocation.result", invocation=self.id, **outcome))
         await host.recorder.caught_up(self.id)
         return text, failure
 
@@ -237,7 +240,7 @@ class Invocation:
             failed = self.recording.timeline.without_a_pod().values()
             if not any(attempt.outcome == "running" for attempt in trace.attempts):
                 why = " ".join(
-                    [why, *(f"{pod.service} has no pod, which is tried for again: {pod.reason}" for pod in failed)]
+                    [why, *(f"{pod.service} has no pod; starting one is retried: {pod.reason}" for pod in failed)]
                 )
         if not self._host.condition.ready:
             why, fix = self._host.trouble()
@@ -245,7 +248,7 @@ class Invocation:
 
 
 def standing(trace: Trace) -> tuple[str, str]:
-    """What an invocation is waiting for, and what can be done about it."""
+    """What an invocation is waiting for, and what can be done about it, in words."""
     last = trace.attempts[-1] if trace.attempts else None
     if trace.status == "suspended" and last:
         waits = [str(trace.rows[row]) for row in last.waits_for if row in trace.rows]

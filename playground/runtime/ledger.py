@@ -1,7 +1,7 @@
-"""The ledger as it is asked and told.
+"""A client of the ledger.
 
-What is known of the outside world comes from the timeline like everything else. The ledger is only asked for the
-number of its latest entry, and then the recording is waited for until it has it (`sync`): so a count right after a
+What is known about the outside world comes from the timeline, like everything else. The ledger itself is only asked for
+the number of its latest entry; `sync` then waits until the recording has that entry too. So a count right after a
 result is never too low.
 """
 
@@ -18,11 +18,11 @@ from playground.errors import PlaygroundError, WaitTimeout
 from playground.runtime.host import Host
 
 UNUSABLE = 507
-"""What the ledger answers while its file cannot be used."""
+"""The HTTP status that the ledger answers with while its file is unusable."""
 
 
 class LedgerClient:
-    """Asks the ledger, and tells it how to misbehave."""
+    """Asks the ledger what it has, and tells it how to misbehave."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -31,11 +31,11 @@ class LedgerClient:
 
     @property
     def url(self) -> str:
-        """Where this machine reaches it; handlers find theirs in LEDGER_URL."""
+        """Its address for this machine. Handlers find theirs in LEDGER_URL."""
         return self._host.backend.ledger_url
 
     def clear(self) -> None:
-        """Forget all entries and idempotency keys. Misbehaviour stays as it is."""
+        """Forget all entries and idempotency keys. Faults stay as they are."""
         self._ask("DELETE", "entries")
         self.sync()
 
@@ -48,55 +48,55 @@ class LedgerClient:
         slow: float = 0.0,
         down: bool = False,
     ) -> None:
-        """Make one kind of the outside world misbehave; without faults it behaves again.
+        """Make one kind of effect misbehave. Called without faults, it behaves again.
 
         Args:
             kind: e.g. "email".
-            fail: so many requests are refused before anything happens; True: all.
-            lose_answer: of so many requests the effect happens but the answer is an error; True: all.
-            slow: seconds each request takes.
-            down: nobody answers.
+            fail: how many requests are refused before anything happens; True for all.
+            lose_answer: for how many requests the effect happens but the answer is an error; True for all.
+            slow: seconds that each request takes.
+            down: whether nobody answers.
 
         Raises:
-            PlaygroundError: the kind's name cannot be used.
+            PlaygroundError: the name of the kind is not allowed.
         """
         faults = {"fail": _count(fail), "lose_answer": _count(lose_answer), "slow": slow, "down": down}
         self._ask("PUT", f"faults/{quote(kind, safe='')}", faults)
 
     def behave(self) -> None:
-        """All kinds behave again."""
+        """Let all kinds behave again."""
         for kind in self._ask("GET", "faults"):
             self.misbehave(kind)
 
     def plan(self, plan: dict[str, Any]) -> None:
-        """Plan accidents (see `playground.ledger.plans`); for the crash atlas."""
+        """Plan accidents (see `playground.ledger.plans`). For the crash atlas."""
         self._ask("POST", "plans", plan)
 
-    def plan_callee(self, told: dict[str, Any]) -> None:
-        """Say whose callee an invocation is, which no pod has told; for the crash atlas."""
-        self._ask("POST", "gate/callee", told)
+    def plan_callee(self, call: dict[str, Any]) -> None:
+        """Say which invocation called which, where no pod has said so. For the crash atlas."""
+        self._ask("POST", "gate/callee", call)
 
     def plan_foreign(self, invocation: str) -> None:
-        """Say that an invocation belongs to no planned run; for the crash atlas."""
+        """Say that an invocation belongs to no planned run. For the crash atlas."""
         self._ask("POST", "gate/foreign", {"invocation": invocation})
 
     def release_plan(self, run: str) -> None:
-        """Let go of a frame that was held while the server was killed; for the crash atlas."""
+        """Release the frame that was held while the server was killed. For the crash atlas."""
         self._ask("POST", f"plans/{run}/release")
 
     def forget_plan(self, run: str) -> None:
-        """A planned run is over; for the crash atlas."""
+        """Forget a run's plan: the run is over. For the crash atlas."""
         self._ask("POST", f"plans/{run}/forget")
 
     def close(self) -> None:
-        """Close connections."""
+        """Close its connections."""
         self._client.close()
 
     def sync(self) -> None:
-        """Wait until the recording has all the ledger has.
+        """Wait until the recording has everything that the ledger has.
 
         Raises:
-            WaitTimeout: it does not get it.
+            WaitTimeout: it did not get it in time.
         """
         last: int = self._ask("GET", "entries/last")["last"]
 
@@ -107,7 +107,7 @@ class LedgerClient:
         if not self._host.wait_until(there, 5):
             raise WaitTimeout(
                 f"The ledger has {last} entries, but the recording did not get them in time.",
-                "What the ledger tells is read with the rest of what happens; the machine may be very busy.",
+                "The recording reads the ledger's entries along with everything else; the machine may be very busy.",
                 "Run the cell again.",
             )
 
@@ -117,11 +117,15 @@ class LedgerClient:
             try:
                 answer = self._client.request(method, f"{self.url}/-/{path}", json=body)
             except httpx.HTTPError as error:
-                raise PlaygroundError("The ledger does not answer.", f"{error!r}", "Try again in a moment.") from error
+                raise PlaygroundError(
+                    "The ledger does not answer.",
+                    f"{error!r}",
+                    "It restarts by itself. Run the cell again in a moment; if that fails, reopen the playground.",
+                ) from error
         if answer.status_code == UNUSABLE:
-            told = answer.json()
+            problem = answer.json()
             raise PlaygroundError(
-                "The ledger's file cannot be used, so nothing can happen.", told["error"], told["fix"]
+                "The ledger cannot use its file, so no effect can happen.", problem["error"], problem["fix"]
             )
         if not answer.is_success:
             raise PlaygroundError(
@@ -133,5 +137,5 @@ class LedgerClient:
 
 
 def _count(value: int | bool) -> int:
-    """A number of requests; True stands for all of them."""
+    """A number of requests for the ledger, where True means all of them."""
     return -1 if value is True else int(value)

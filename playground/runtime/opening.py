@@ -1,4 +1,4 @@
-"""What a playground is opened on: a data directory, and a backend."""
+"""What a playground is opened on: a data directory and a backend."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from playground.recording import Recording
 
 
 def asked_for() -> str:
-    """The name of the backend that is used if a notebook names none: PLAYGROUND_BACKEND's, or "local"."""
+    """The backend that is used if a notebook names none: what PLAYGROUND_BACKEND says, or "local"."""
     return os.environ.get("PLAYGROUND_BACKEND") or "local"
 
 
 def features_asked_for() -> tuple[str, ...]:
-    """The features of Restate's that PLAYGROUND_RESTATE_FEATURES names: "vqueues,protocol-v7"."""
+    """The Restate features that PLAYGROUND_RESTATE_FEATURES names, e.g. "vqueues,protocol-v7"."""
     named = os.environ.get("PLAYGROUND_RESTATE_FEATURES", "").lower().replace("-", "_").split(",")
     return tuple(filter(None, map(str.strip, named)))
 
 
 def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
-    """The directory a playground keeps its data in: the one that was named, or a new one.
+    """The directory in which a playground keeps its data: the one that was named, or a new one.
 
     Raises:
-        StartError: it cannot be made.
+        StartError: it cannot be created.
     """
     if data_dir is not None:
         path = Path(data_dir).absolute()
@@ -39,24 +39,24 @@ def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
             raise StartError(
                 f"The data directory {path} cannot be used.",
                 f"{error.strerror}.",
-                "Name a directory that is yours: Playground.open(data_dir=...)",
+                "Name a directory that you can write to: Playground.open(data_dir=...)",
             ) from error
         return path
     try:
-        made = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
-        (made / PID_FILE).write_text(str(os.getpid()))
-        return made
+        path = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+        (path / PID_FILE).write_text(str(os.getpid()))
+        return path
     except OSError as error:
         raise StartError(
-            "There is no room for a data directory.", f"{error.strerror}: {tempfile.gettempdir()}.", "export TMPDIR=..."
+            "A data directory could not be created.", f"{error.strerror}: {tempfile.gettempdir()}.", "export TMPDIR=..."
         ) from error
 
 
 def make_backend(name: str, directory: Path, remove: bool, settings: Settings, recording: Recording) -> Backend:
-    """A backend by its name; nothing but this knows which there are.
+    """The backend with this name. Only this function knows which ones there are.
 
     Raises:
-        StartError: there is none of that name.
+        StartError: there is none with that name.
         SetupError: what it needs is not installed.
     """
     if name == "local":
@@ -70,6 +70,6 @@ def make_backend(name: str, directory: Path, remove: bool, settings: Settings, r
         return KnativeBackend(directory, remove=remove, settings=settings, record=recording.append)
     raise StartError(
         f"There is no backend {name!r}.",
-        "It was asked for by Playground.open(backend=...) or by the variable PLAYGROUND_BACKEND.",
+        "Playground.open(backend=...) or the variable PLAYGROUND_BACKEND asks for it.",
         'Playground.open(backend="local"), or Playground.open(backend="knative")',
     )

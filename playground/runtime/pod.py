@@ -1,4 +1,4 @@
-"""A pod as something one can do something to: it knows a name and looks the rest up."""
+"""A pod that can be killed and read. It holds only a name, and looks up everything else."""
 
 from __future__ import annotations
 
@@ -30,38 +30,38 @@ class Pod:
 
     @property
     def phase(self) -> str:
-        """starting, ready, stopping, then stopped, killed, crashed, refused, or failed: it could not be started."""
+        """starting, ready, stopping, then stopped, killed, crashed, refused, or failed (it could not be started)."""
         return self.recorded.phase
 
     def kill(self) -> Pod:
-        """End it at once (SIGKILL; on Kubernetes: delete with grace period 0); returns itself when it is gone.
+        """End it at once (SIGKILL; on Kubernetes, delete with grace period 0). Returns itself when it is gone.
 
         Raises:
-            PodNotFound: it is gone already.
+            PodNotFound: it is already gone.
         """
         if not self.recorded.alive:
-            raise PodNotFound(f"The pod {self.name} is gone already ({self.phase}).", "", "pg.pods lists those alive.")
+            raise PodNotFound(f"The pod {self.name} is already gone ({self.phase}).", "", "pg.pods lists those alive.")
         self._host.do(self._host.backend.kill_pod(self.name), f"Killing the pod {self.name}")
         if not self._host.wait_until(lambda: not self.recorded.alive, 10):
             raise WaitTimeout(f"The pod {self.name} was killed but has not gone within 10 s.", "", "pg.pods")
         return self
 
     def logs(self) -> str:
-        """All it has printed so far."""
+        """Everything it has printed so far."""
         with self._host.recording.lock:
             return self.recorded.log
 
     @property
     def recorded(self) -> RecordedPod:
-        """All that is recorded of it.
+        """Everything that is recorded about it.
 
         Raises:
-            RecordingError: it never started here.
+            RecordingError: no pod with that name was ever started here.
         """
         pod = self._host.recording.timeline.pods.get(self.name)
         if pod is None:
             raise RecordingError(
-                f"The recording holds no pod {self.name}.", "It never started here.", "pg.pods lists those alive."
+                f"The recording holds no pod {self.name}.", "It was never started here.", "pg.pods lists those alive."
             )
         return pod
 

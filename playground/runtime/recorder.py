@@ -1,10 +1,9 @@
-"""The recorder: asks the admin API what only the server knows, and appends what has changed.
+"""The recorder: asks the admin API what only the server knows, and records what has changed.
 
-Pods tell everything about attempts and entries themselves, at once. What they cannot know is an
-invocation that is not on a pod: queued, scheduled, backing off, paused, killed. So while a timeline holds
-unfinished invocations, their status is asked for: soon after anything happened, else once a second,
-and never so often that the asking takes more than a small part of the server's time. The same goes for
-the state and the queue of the keys that somebody watches.
+Pods report everything about attempts and entries themselves, at once. They know nothing of an invocation that is not
+on a pod: queued, scheduled, backing off, paused or killed. So as long as there are unfinished invocations, the recorder
+asks for their status: shortly after anything happened, otherwise once a second, and never so often that asking takes
+more than a small part of the server's time. It does the same for the state and the queue of watched keys.
 """
 
 from __future__ import annotations
@@ -20,33 +19,33 @@ from playground.recording.events import Event
 from playground.recording.recording import Recording
 from playground.recording.trace import ABORTED, TAKEN_BACK
 from playground.restate.admin import Admin
-from playground.runtime import keyed
+from playground.runtime import virtual_object
 
 SOON = 0.1
 SELDOM = 1.0
 SHARE = 20
-"""A question that took t seconds is not asked again for SHARE × t."""
+"""After a question that took t seconds, the next one waits SHARE × t."""
 MOST = 200
-"""Vanished invocations asked for at once."""
+"""How many invocations that are no longer listed are asked for at once."""
 SETTLED = 0.5
-"""Seconds after which the server has taken in what a pod has said."""
+"""Seconds within which the server has processed what a pod sent."""
 FORGOTTEN = 1.0
-"""Seconds the server has not known an unfinished invocation, until it is taken to be gone for good."""
+"""Seconds for which the server must not know an unfinished invocation before that counts as gone for good."""
 
 
 class Recorder:
     """Keeps the status of unfinished invocations up to date. Lives on the engine's loop.
 
     Args:
-        lag: seconds by which what pods say may come later than what the server says of them. So long the
-            server's word that an invocation is suspended or done is held back: the pod's own says why.
+        lag: seconds by which a pod's own report may come later than the server's. For that long, the server's
+            word that an invocation is suspended or done is held back, because the pod's report also says why.
     """
 
     def __init__(self, recording: Recording, admin: Admin, *, lag: float = 0.0) -> None:
         self._recording, self._admin, self._lag = recording, admin, lag
         self._loop = asyncio.get_running_loop()
         self._something_happened = asyncio.Event()
-        self._told: dict[str, dict[str, Any]] = {}
+        self._reported: dict[str, dict[str, Any]] = {}
         self._missed: dict[str, float] = {}
         self._ahead: dict[tuple[str, str], float] = {}
         self._confirmed: set[str] = set()
@@ -60,7 +59,7 @@ class Recorder:
         self._task.cancel()
 
     def watch(self, service: str, key: str) -> Callable[[], None]:
-        """Keep a key's state and queue recorded as they change; returns what ends that. From any thread."""
+        """Record a key's state and queue whenever they change. Returns a function that stops this. From any thread."""
         self._watched[service, key] += 1
         self._wake()
         watching = True
@@ -85,7 +84,7 @@ class Recorder:
             try:
                 await self.look()
             except PlaygroundError:
-                pass  # asked again in a moment; who needs the answer is told elsewhere
+                pass  # it is asked again in a moment; whoever needs the answer gets an error of their own
             rest = max(SOON, SHARE * (time.monotonic() - began))
 
     async def _next(self, rest: float) -> None:
@@ -100,7 +99,7 @@ class Recorder:
         self._something_happened.clear()
 
     def _unfinished(self) -> list[str]:
-        """Invocations that are not done, or done by a pod's word only: Restate may refuse what a pod did."""
+        """Invocations that are not done, or of which only a pod says so: Restate may refuse what the pod did."""
         with self._recording.lock:
             traces = self._recording.timeline.invocations.values()
             return [t.id for t in traces if not (t.done and (t.settled or t.id in self._confirmed))]
@@ -109,7 +108,7 @@ class Recorder:
         return [watched for watched, watchers in self._watched.copy().items() if watchers > 0]
 
     async def look(self) -> None:
-        """Ask once, and append what is new.
+        """Ask once, and record what is new.
 
         Raises:
             RequestError: the server does not answer.
@@ -117,8 +116,8 @@ class Recorder:
         if open_traces := self._unfinished():
             await self._look_at_invocations(open_traces)
         for service, key in self._keys():
-            await keyed.read_state(self._recording, self._admin, service, key)
-            await keyed.read_queue(self._recording, self._admin, service, key)
+            await virtual_object.read_state(self._recording, self._admin, service, key)
+            await virtual_object.read_queue(self._recording, self._admin, service, key)
 
     async def _look_at_invocations(self, open_traces: list[str]) -> None:
         asked_at = time.time()
@@ -126,7 +125,7 @@ class Recorder:
         listed = {row["id"] for row in rows}
         absent = {trace: self._status_of(trace) for trace in open_traces if trace not in listed}
         gone = [trace for trace, (status, _) in absent.items() if status != "completed"][:MOST]
-        # What a pod calls done, and the server has not among the unfinished, is done.
+        # If a pod says it is done and the server does not list it as unfinished, it is done.
         self._confirmed |= {
             t for t, (status, at) in absent.items() if status == "completed" and asked_at - at > SETTLED
         }
@@ -137,15 +136,15 @@ class Recorder:
             self._recording.append(*events)
 
     def _status_of(self, invocation: str) -> tuple[str, float]:
-        """What is recorded as its status, and since when."""
+        """Its recorded status, and since when it has it."""
         with self._recording.lock:
             trace = self._recording.timeline.invocations.get(invocation)
             return (trace.status, trace.status_at) if trace else ("", 0.0)
 
     def _forgotten(self, unknown: set[str], asked_at: float) -> list[Event]:
-        """Invocations that end before they began, or are purged, leave no row behind: they are just not there."""
+        """Events for invocations that have vanished: one that ended before it began, or was purged, leaves no row."""
         self._missed = {invocation: self._missed.get(invocation, asked_at) for invocation in unknown}
-        failure = "Restate does not know it any more: it was cancelled or killed before it began, or purged"
+        failure = "Restate no longer knows it: it was cancelled or killed before it began, or purged"
         return [
             Event.of(
                 "invocation.status",
@@ -157,39 +156,39 @@ class Recorder:
         ]
 
     def _contradicted(self, row: dict[str, Any], asked_at: float) -> bool:
-        """Whether a pod said something else since: its suspension may be heard of after the pause it led to."""
+        """Whether a pod has reported something else since, e.g. a suspension, heard after the pause it led to."""
         status, since = self._status_of(row["id"])
         return status not in ("", row["status"]) and asked_at - since > SETTLED
 
     def _behind(self, row: dict[str, Any], asked_at: float) -> bool:
-        """Whether the server has not yet taken in what the pod has said: that it has suspended, or is done."""
+        """Whether the server has yet to process what the pod sent: that it has suspended, or is done."""
         status, since = self._status_of(row["id"])
         if status == "completed":
             return row["status"] not in (*TAKEN_BACK, "completed")
         return status == "suspended" and row["status"] in ("ready", "running") and asked_at - since <= SETTLED
 
     async def caught_up(self, invocation: str) -> None:
-        """Wait until the pods have told the end of an invocation that has ended, as long as they may take."""
+        """Wait until the pods, too, have reported the end of an invocation; for `lag` seconds at most."""
         deadline = time.monotonic() + self._lag
-        while not self._told_by_pods(invocation, "completed") and time.monotonic() < deadline:  # noqa: ASYNC110
+        while not self._pods_reported(invocation, "completed") and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-    def _told_by_pods(self, invocation: str, status: str) -> bool:
+    def _pods_reported(self, invocation: str, status: str) -> bool:
         with self._recording.lock:
             trace = self._recording.timeline.invocations.get(invocation)
             if trace is None or not trace.attempts:
                 return False
             last = trace.attempts[-1]
             if trace.failure is not None and trace.failure[0] == ABORTED and last.outcome != "running":
-                return True  # one that is killed ends without a word
+                return True  # pods do not report that an invocation was killed
             return last.outcome == status and last.ended_at is not None
 
     def _too_early(self, row: dict[str, Any]) -> bool:
-        """Whether the server is ahead of the pods, and they still have time to say it themselves."""
+        """Whether the server is ahead of the pods, which still have time to report this themselves."""
         status = row["status"]
         if status not in ("suspended", "completed") or row.get("completion_failure"):
             return False
-        if self._told_by_pods(row["id"], status):
+        if self._pods_reported(row["id"], status):
             return False
         since = self._ahead.setdefault((row["id"], status), time.monotonic())
         if time.monotonic() - since < self._lag:
@@ -213,10 +212,10 @@ class Recorder:
             "completion_failure": row.get("completion_failure"),
         }
         data = {name: value for name, value in data.items() if value is not None}
-        if self._told.get(row["id"]) == data and not self._contradicted(row, asked_at):
+        if self._reported.get(row["id"]) == data and not self._contradicted(row, asked_at):
             return None
         if row["status"] == "completed":
-            self._told.pop(row["id"], None)
+            self._reported.pop(row["id"], None)
         else:
-            self._told[row["id"]] = data
+            self._reported[row["id"]] = data
         return Event.of("invocation.status", asked_at, data)

@@ -1,4 +1,4 @@
-"""Which revisions are there, and what is still pinned to each: when the last has ended, a revision is drained."""
+"""The deployed revisions, and the invocations still pinned to each. Once the last of those ends, it is drained."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from playground.recording import Timeline, Trace
 
 @dataclass(frozen=True, slots=True)
 class RevisionInUse:
-    """A revision, and who needs it.
+    """A revision, and what still needs it.
 
     Attributes:
         name: e.g. "signup-00001".
-        service: the name it was deployed under.
+        service: the service's name.
         newest: whether new requests go to it.
-        unfinished: ids of the unfinished invocations that are pinned to it.
+        unfinished: ids of the unfinished invocations pinned to it.
     """
 
     name: str
@@ -26,12 +26,12 @@ class RevisionInUse:
 
     @property
     def drained(self) -> bool:
-        """Whether nothing needs it any more."""
+        """Whether nothing needs it any longer."""
         return not self.newest and not self.unfinished
 
 
 def in_use(timeline: Timeline) -> list[RevisionInUse]:
-    """The revisions of a timeline, each with the unfinished invocations that are pinned to it."""
+    """The revisions of a timeline, each with the unfinished invocations pinned to it."""
     pinned: dict[str, list[str]] = {}
     for trace in timeline.invocations.values():
         if not trace.done and trace.deployment:
@@ -44,7 +44,7 @@ def in_use(timeline: Timeline) -> list[RevisionInUse]:
 
 
 def deployment_of(timeline: Timeline, revision: str) -> str:
-    """Restate's name for a revision's deployment; "latest" stands for itself.
+    """The id of a revision's deployment in Restate; "latest" stays "latest".
 
     Raises:
         RequestError: there is no such revision.
@@ -62,14 +62,14 @@ def deployment_of(timeline: Timeline, revision: str) -> str:
 
 
 def last_kept(trace: Trace, from_entry: str | int) -> int:
-    """Index of the last entry of the server's journal before one of an invocation's entries.
+    """The index in the server's journal of the last entry before a given one.
 
     Args:
-        trace: with the journal as it was read last.
-        from_entry: a name, as `Invocation.wait_for` takes it, or the number that the lens shows.
+        trace: the invocation, with its journal as it was last read.
+        from_entry: the given entry: a name, as for `Invocation.wait_for`, or its number in the lens.
 
     Raises:
-        RequestError: there is no such entry, or it is none that the handler asks for.
+        RequestError: there is no such entry, or the handler did not ask for it.
     """
     commands = [int(entry["index"]) for entry in trace.journal if str(entry["type"]).startswith("Command: ")]
     if isinstance(from_entry, str):
@@ -82,6 +82,6 @@ def last_kept(trace: Trace, from_entry: str | int) -> int:
         raise RequestError(
             f"{trace.target} cannot be restarted from {from_entry!r}.",
             f"Its journal has: {named or 'nothing'}.",
-            "Name one of those, or give its number.",
+            "Name one of those entries, or give its number.",
         )
     return max(0, commands[number] - 1)

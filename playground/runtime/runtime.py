@@ -1,6 +1,6 @@
-"""The runtime: what can be asked of a running playground. It shows nothing.
+"""The runtime: everything that can be asked of a running playground. It shows nothing.
 
-What a notebook holds (`playground.session`), and what the crash atlas works in, is one of these.
+A notebook's `Playground` (see `playground.session`) is one, and the crash atlas works in another.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from playground.recording import Event, Recording
 from playground.restate.body import as_body, check_body
 from playground.restate.ingress import NO_BODY, encode
 from playground.restate.target import Target, parse_target
-from playground.runtime import keyed
+from playground.runtime import virtual_object
 from playground.runtime.deploying import Deployed
 from playground.runtime.host import Host
 from playground.runtime.invocation import Invocation
@@ -30,10 +30,10 @@ DEPLOY_TIMEOUT = 120.0
 
 
 class Runtime(Host):
-    """A running playground, without a face. Start one with `Runtime.launch()`.
+    """A running playground without its looks. Start one with `Runtime.launch()`.
 
     Attributes:
-        ledger: the outside world, as it is asked and told.
+        ledger: a client of the ledger, which plays the outside world.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Runtime(Host):
     # -- services -------------------------------------------------------------------------------------
 
     def deploy(self, name: str, source: str, *, breaking: bool = False, timeout: float = DEPLOY_TIMEOUT) -> Deployed:
-        """Deploy a source under a name, unless it is the one that is deployed already.
+        """Deploy a source under a name, unless exactly this source is already deployed.
 
         Args:
-            breaking: allow a change that breaks callers or takes away a handler in use.
-            timeout: seconds to wait at most.
+            breaking: allow a change that breaks callers or removes a handler in use.
+            timeout: seconds to wait.
 
         Raises:
-            DeployError: it was not deployed; what was deployed before still is.
+            DeployError: it was not deployed; the previous deployment stays.
             WaitTimeout: it was not deployed in time; says why.
         """
         self.check_open()
@@ -66,11 +66,11 @@ class Runtime(Host):
 
     @property
     def refused(self) -> dict[str, PlaygroundError]:
-        """Why the latest deployment came to nothing, by the service's name; what was deployed before still is."""
+        """Why the latest deployment failed, by the service's name. The previous deployment stays."""
         return dict(self.deployer.refused)
 
     def revisions(self) -> list[RevisionInUse]:
-        """The deployed revisions, and how many unfinished invocations are pinned to each, as Restate has it now."""
+        """The deployed revisions, and the unfinished invocations pinned to each, as Restate has them now."""
         self.check_open()
         self.look()
         with self.recording.lock:
@@ -87,44 +87,44 @@ class Runtime(Host):
         delay: float | None = None,
         timeout: float | None = None,
     ) -> Invocation:
-        """Send a request and return at once; Restate has accepted it durably when this returns.
+        """Send a request. Returns as soon as Restate has durably accepted it.
 
         Raises:
-            RequestError: no such service or handler, or the handler does not take such a body.
-            WaitTimeout: Restate has not said in time that it has accepted it; says why.
+            RequestError: there is no such service or handler, or the handler does not take such a body.
+            WaitTimeout: Restate did not confirm in time that it has accepted it; says why.
         """
         self.check_open()
-        encode(body)  # what JSON cannot say is refused before anything else is looked at
+        encode(body)  # a body that is not JSON is refused before anything else is checked
         parsed = self._parse(target, body)
         return self.do(
             self._send(parsed, body, idempotency_key, delay),
             f"Sending a request to {parsed}",
             timeout,
-            "It may still be accepted: pg.invocations lists it then. With an idempotency_key, send it again.",
+            "It may still be accepted; then pg.invocations lists it. With an idempotency_key, just send it again.",
         )
 
     async def _send(self, target: Target, body: Any, key: str | None, delay: float | None) -> Invocation:
         at = time.time()
         invocation, is_new = await self.ingress.send(target, body, idempotency_key=key, delay=delay)
-        told = {} if body is NO_BODY else {"body": as_body(body)}
+        sent = {} if body is NO_BODY else {"body": as_body(body)}
         if delay and is_new:
-            told["delay"] = delay
+            sent["delay"] = delay
         self.recording.append(
-            Event.of("invocation.sent", at, {"invocation": invocation, "target": str(target), **told})
+            Event.of("invocation.sent", at, {"invocation": invocation, "target": str(target), **sent})
         )
         return Invocation(self, invocation, str(target), is_new=is_new)
 
     def call(self, target: str, body: Any = NO_BODY, *, timeout: float = 30, **options: Any) -> Any:
-        """Send a request, wait for it, return its result, all within a timeout in seconds."""
+        """Send a request, wait for it and return its result, all within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         invocation = self.send(target, body, timeout=timeout, **options)
         return invocation.result(max(0.0, deadline - time.monotonic()), of=timeout)
 
     def check_request(self, target: str, body: Any) -> None:
-        """See that a request could be sent.
+        """Check that a request can be sent.
 
         Raises:
-            RequestError: it could not.
+            RequestError: it cannot.
         """
         self.check_open()
         self._parse(target, body)
@@ -135,25 +135,25 @@ class Runtime(Host):
         return parsed
 
     def invocation(self, invocation_id: str) -> Invocation:
-        """An invocation by its id.
+        """The invocation with this id.
 
         Raises:
-            RecordingError: nothing is recorded of it.
+            RecordingError: nothing is recorded about it.
         """
         return Invocation(self, invocation_id, self.recording.invocation(invocation_id).target)
 
     def resolve(self, awakeable: str, value: Any = None) -> None:
-        """Complete an awakeable with a value: what waits for it goes on.
+        """Complete an awakeable with a value. The invocation that waits for it goes on.
 
         Raises:
-            RequestError: it is not an awakeable's id.
+            RequestError: this is not the id of an awakeable.
         """
         self.check_open()
         self.do(self.ingress.complete_awakeable(awakeable, value=value), f"Resolving {awakeable}")
         self.recording.append(Event.now("awakeable.completed", awakeable=awakeable, value=as_body(value)))
 
     def reject(self, awakeable: str, reason: str) -> None:
-        """Complete an awakeable with a failure: what waits for it gets a TerminalError."""
+        """Complete an awakeable with a failure. The invocation that waits for it gets a TerminalError."""
         self.check_open()
         self.do(self.ingress.complete_awakeable(awakeable, reason=reason), f"Rejecting {awakeable}")
         self.recording.append(Event.now("awakeable.completed", awakeable=awakeable, reason=reason))
@@ -161,13 +161,13 @@ class Runtime(Host):
     # -- pods and the server --------------------------------------------------------------------------
 
     def kill_pod(self, name: str) -> Pod:
-        """Kill a pod, or the pod that serves a service now; returns it when it is gone.
+        """Kill a pod, or the pod that serves a service now. Returns it when it is gone.
 
         Args:
             name: a service's name ("signup") or a pod's ("signup-00001-1").
 
         Raises:
-            PodNotFound: there is none now.
+            PodNotFound: there is no such pod now.
         """
         self.check_open()
         with self.recording.lock:
@@ -184,42 +184,44 @@ class Runtime(Host):
         return Pod(self, (named or serving)[-1].name).kill()
 
     def kill_server(self) -> None:
-        """SIGKILL the Restate server itself, and wait until it is back on the same data.
+        """SIGKILL the Restate server, and wait until it is back on the same data.
 
         Raises:
-            WaitTimeout: it is not back; says why.
+            WaitTimeout: it did not come back in time; says why.
         """
         self.check_open()
         starts = self.recording.timeline.server_starts
         self.do(self.backend.kill_server(), "Killing the Restate server")
         if not self.wait_until(lambda: self.recording.timeline.server_starts > starts, 30):
             why, fix = self.trouble()
-            raise WaitTimeout("The Restate server was killed, and is not back after 30 s.", why, fix)
+            raise WaitTimeout("The Restate server was killed and is not back after 30 s.", why, fix)
 
     # -- keys -----------------------------------------------------------------------------------------
 
     def read_state(self, service: str, key: str) -> dict[str, str]:
-        """An object's K/V state as Restate's server has it now: name -> JSON text.
+        """The K/V state of an object as Restate's server has it now: name -> JSON text.
 
         Raises:
-            RequestError: no such object is deployed.
+            RequestError: there is no such object.
         """
         self._check_keyed(service)
-        self.do(keyed.read_state(self.recording, self.admin, service, key), f"Reading the state of {service}/{key}")
+        self.do(
+            virtual_object.read_state(self.recording, self.admin, service, key), f"Reading the state of {service}/{key}"
+        )
         return dict(self.recording.timeline.states[service, key])
 
     def set_state(self, service: str, key: str, values: Mapping[str, Any], *, timeout: float) -> None:
-        """Replace an object's K/V state as a whole, and wait until Restate has applied it.
+        """Replace the whole K/V state of an object, and wait until Restate has applied the change.
 
         Raises:
-            RequestError: no such object is deployed, or it is written by a handler at the same moment.
-            WaitTimeout: it is accepted, but the key's lock is still held; says by what.
+            RequestError: there is no such object, or a handler is writing its state at the same moment.
+            WaitTimeout: the change is accepted, but something still holds the key's lock; says what.
         """
         self._check_keyed(service)
         new = {name: encode(value)[0] or b"" for name, value in values.items()}
-        # Who holds the lock is known a little before the end of all patience, and is the better answer.
+        # Give up a little before `do` does, because this error says who holds the lock.
         within = timeout - min(0.5 * timeout, 0.5)
-        work = keyed.set_state(self.recording, self.admin, service, key, new, within)
+        work = virtual_object.set_state(self.recording, self.admin, service, key, new, within)
         self.do(work, f"Replacing the state of {service}/{key}", timeout)
 
     def edit_state(
@@ -230,31 +232,31 @@ class Runtime(Host):
         seen: Mapping[str, str | None],
         patience: float,
     ) -> None:
-        """Change single values of a key's state, if they still are what was seen (see `keyed.edit_state`)."""
+        """Change single values of a key's state, if they are still what was seen (see `virtual_object.edit_state`)."""
         self._check_keyed(service)
-        work = keyed.edit_state(self.recording, self.admin, service, key, changes, seen, patience)
+        work = virtual_object.edit_state(self.recording, self.admin, service, key, changes, seen, patience)
         self.do(work, f"Changing the state of {service}/{key}")
 
     def read_queue(self, service: str, key: str) -> tuple[str, list[str]]:
-        """Who holds a key's lock now, and who waits for it: invocation ids; the first is empty if it is free.
+        """The invocations that hold a key's lock now and wait for it, by id. The first is empty if the lock is free.
 
         Raises:
-            RequestError: no such object is deployed.
+            RequestError: there is no such object.
         """
         self._check_keyed(service)
 
         async def read() -> None:
             await self.looked()
-            await keyed.read_queue(self.recording, self.admin, service, key)
+            await virtual_object.read_queue(self.recording, self.admin, service, key)
 
         self.do(read(), f"Reading the queue of {service}/{key}")
         queue = self.recording.timeline.queues[service, key]
         return queue.holder, list(queue.waiting)
 
     def watch_key(self, service: str, key: str) -> Callable[[], None]:
-        """Keep a key's state and queue recorded as they change; returns what ends that."""
+        """Record a key's state and queue whenever they change. Returns a function that stops this."""
         return self.recorder.watch(service, key)
 
     def _check_keyed(self, service: str) -> None:
         self.check_open()
-        keyed.check(service, self.deployer.offered())
+        virtual_object.check(service, self.deployer.offered())

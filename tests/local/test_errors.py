@@ -138,7 +138,7 @@ def test_a_file_that_is_not_there(pg: Playground) -> None:
 def test_a_service_name_that_another_deployment_has(pg: Playground) -> None:
     with pytest.raises(DeployError) as raised:
         pg.deploy(name="other", source=SIGNUP)
-    check(raised.value, what="is in 'signup' already", why="by its name", fix="Rename it")
+    check(raised.value, what="'signup' already has", why="by its name", fix="Rename it")
     assert "other" not in pg.services
 
 
@@ -149,7 +149,7 @@ def test_taking_away_a_handler_that_is_in_use() -> None:
         without = SIGNUP.replace("@signup_service.handler()", '@signup_service.handler("other")')
         with pytest.raises(DeployError) as raised:
             pg.deploy(name="signup", source=without)
-        check(raised.value, what="no Signup/signup any more", why=waiting.id, fix="breaking=True")
+        check(raised.value, what="no longer has Signup/signup", why=waiting.id, fix="breaking=True")
         pg.deploy(name="signup", source=without, breaking=True)
         pg.resolve(waiting.awakeables[0])  # it is pinned to the revision it began on
         assert "ada" in waiting.result()
@@ -180,7 +180,7 @@ def test_waiting_for_what_does_not_happen(pg: Playground) -> None:
     invocation = pg.send("User/ben/get")
     with pytest.raises(WaitTimeout) as raised:
         invocation.wait_for(entry="send email", timeout=0.3)
-    assert "reaches the entry 'send email'" in raised.value.what
+    assert "did not reach the entry 'send email'" in raised.value.what
 
 
 def test_a_terminal_error(pg: Playground) -> None:

@@ -179,7 +179,7 @@ def test_a_pod_that_cannot_be_started_is_told_and_tried_again(pg: Playground, sh
         eventually(lambda: len(tried(pg, "xa")) >= 2, timeout=20)
         assert "Too many open files" in tried(pg, "xa")[-1]
         assert "Too many open files" in repr(pg.pods)
-        with pytest.raises(WaitTimeout, match=r"xa has no pod, which is tried for again: OSError.*Too many open files"):
+        with pytest.raises(WaitTimeout, match=r"xa has no pod; starting one is retried: OSError.*Too many open files"):
             invocation.wait_for(status="completed", timeout=0.1)
     assert invocation.result(30) == "Xa greets ada"
     assert "Too many" not in repr(pg.pods)

@@ -1,8 +1,8 @@
-"""What Restate holds for one key of a virtual object or workflow: its state, and its queue.
+"""What Restate holds for one key of a virtual object or workflow: its state and its queue.
 
-Both can be read, and watched by the recorder; the state can also be changed from outside. Restate takes
-such a change like an invocation of an exclusive handler: accepted at once, applied when the key's lock
-is free. It says nothing when that has happened, so whoever changes a state looks until it has.
+Both can be read here, and the recorder can watch them. The state can also be changed from outside. Restate treats such
+a change like a call to an exclusive handler: it accepts it at once, and applies it when the key's lock is free. It does
+not report when that has happened, so we read the state until it has.
 https://docs.restate.dev/services/introspection#editing-application-state
 """
 
@@ -18,11 +18,11 @@ from playground.recording import Event, Recording
 from playground.restate.admin import Admin, as_text
 
 DROPPED_AFTER = 1.0
-"""Seconds the lock has been free without a change being applied, until it is taken to be dropped."""
+"""If the lock has been free for this many seconds and the change is not applied, Restate has dropped it."""
 
 
 async def read_state(recording: Recording, admin: Admin, service: str, key: str) -> dict[str, bytes]:
-    """Read a key's state, record it if it is new, and return it."""
+    """Read a key's state and return it. Record it if it is new."""
     at = time.time()
     state = await admin.raw_state(service, key)
     values = as_text(state)
@@ -33,24 +33,24 @@ async def read_state(recording: Recording, admin: Admin, service: str, key: str)
 
 
 async def read_queue(recording: Recording, admin: Admin, service: str, key: str) -> tuple[str, list[str]]:
-    """Read who holds a key's lock and who waits for it, record it if it is new, and return it."""
+    """Read who holds a key's lock and who waits for it, and return that. Record it if it is new."""
     at = time.time()
     holder, waiting = await admin.queue(service, key)
     with recording.lock:
         known = recording.timeline.queues.get((service, key))
         if known is None or (known.holder, known.waiting) != (holder, waiting):
-            told = {"service": service, "key": key, "holder": holder, "waiting": waiting}
-            recording.append(Event.of("queue.read", at, told))
+            queue = {"service": service, "key": key, "holder": holder, "waiting": waiting}
+            recording.append(Event.of("queue.read", at, queue))
     return holder, waiting
 
 
 async def set_state(
     recording: Recording, admin: Admin, service: str, key: str, state: Mapping[str, bytes], patience: float
 ) -> None:
-    """Replace a key's whole state, and wait until that has happened.
+    """Replace a key's whole state, and wait until the change is applied.
 
     Raises:
-        RequestError: Restate did not accept it, or the state is another one meanwhile.
+        RequestError: Restate did not accept it, or a handler has changed the state meanwhile.
         WaitTimeout: it is accepted, but the key's lock is still held.
     """
     await admin.set_state(service, key, state)
@@ -66,16 +66,16 @@ async def edit_state(
     seen: Mapping[str, str | None],
     patience: float,
 ) -> None:
-    """Change single values of a key's state, if they still are what they were when the edit began.
+    """Change single values of a key's state, if they are still what they were when the edit began.
 
     Args:
-        changes: new value by name, as JSON text; None removes it.
-        seen: the value each of those names had, None if there was none.
-        patience: seconds to wait until it is applied.
+        changes: new values by name, as JSON text; None removes the name.
+        seen: the values that these names had; None if they had none.
+        patience: seconds to wait until the change is applied.
 
     Raises:
-        RequestError: it has changed meanwhile; nothing is overwritten.
-        WaitTimeout: it is accepted, but the key's lock is still held.
+        RequestError: the state has changed meanwhile; nothing is overwritten.
+        WaitTimeout: the change is accepted, but the key's lock is still held.
     """
     before = await read_state(recording, admin, service, key)
     texts = as_text(before)
@@ -109,7 +109,7 @@ async def _applied(
         if now > deadline and free_since is None:
             trace = recording.timeline.invocations.get(holder)
             raise WaitTimeout(
-                f"Restate has accepted the new state of {service}/{key} and applies it when the key's lock is free.",
+                f"Restate has accepted the new state of {service}/{key} and will apply it when the key's lock is free.",
                 f"{trace.target if trace else 'An invocation'} holds it now.",
                 f"pg.queue({service!r}, {key!r})",
             )
@@ -120,16 +120,16 @@ def _overtaken(service: str, key: str, name: str) -> RequestError:
     return RequestError(
         f"The state of {service}/{key} was not changed.",
         f"{f'{name!r} is' if name else 'It is'} no longer what it was when the change began: a handler has written it.",
-        f"Look at it again, then decide: pg.state({service!r}, {key!r})",
+        f"Look at the new state before you change it: pg.state({service!r}, {key!r})",
     )
 
 
 def check(service: str, services: Iterable[Mapping[str, Any]]) -> None:
-    """See that a service is one that has keys.
+    """Check that a service has keys.
 
     Args:
         service: its name.
-        services: the deployed services.
+        services: all deployed services.
 
     Raises:
         RequestError: there is no such virtual object or workflow.
@@ -138,6 +138,6 @@ def check(service: str, services: Iterable[Mapping[str, Any]]) -> None:
     if service not in keyed:
         raise RequestError(
             f"There is no virtual object or workflow {service!r}.",
-            "Only those have keys, with a state and a queue each.",
-            f"Deployed are: {', '.join(keyed) or 'none'}.",
+            "Only those have keys, each with its own state and queue.",
+            f"Name one that is deployed: {', '.join(keyed) or 'none is'}.",
         )
