@@ -11,9 +11,9 @@ from playground.recording.trace import FIRST_AWAKEABLE, Attempt, Effect, Entry, 
 from playground.recording.writer import Writer
 
 OUTCOME_OF_A_POD: dict[str, Outcome] = {"killed": "killed", "crashed": "crashed", "stopped": "stopped"}
-"""How an attempt ends that was running when its pod went."""
+"""How an attempt ended that was still running when its pod went away, by how the pod went."""
 
-# Entries whose result arrives later, as a completion. All others are done when they are sent.
+# Entries whose result arrives later, as a completion. All others are done as soon as they are sent.
 _COMPLETABLE = {
     "Call",
     "Run",
@@ -37,7 +37,7 @@ def started(timeline: Writer, event: kinds.AttemptStarted) -> None:
     attempt.ordinal = timeline.number_pod(pod)
     attempt.revision = timeline.pods[pod].revision if pod in timeline.pods else ""
     if trace.attempts and trace.attempts[-1].outcome == "completed":
-        # Its end was said but never stored: the pod or the server died in between.
+        # Its pod reported the end, but Restate never stored it: the pod or the server died in between.
         last = timeline.pods.get(trace.attempts[-1].pod)
         gone = last.phase if last else ""
         trace.attempts[-1].outcome = "killed" if gone == "killed" else "disconnected"
@@ -52,7 +52,7 @@ def started(timeline: Writer, event: kinds.AttemptStarted) -> None:
 
 
 def close(timeline: Writer, attempt: Attempt, at: float, pod: str, number: int) -> None:
-    """Nothing more will come of an attempt."""
+    """End an attempt: nothing more will happen in it."""
     attempt.ended_at = at
     timeline.open.pop((pod, number), None)
     if pod in timeline.pods:
@@ -60,7 +60,7 @@ def close(timeline: Writer, attempt: Attempt, at: float, pod: str, number: int) 
     for row, mark in attempt.marks.items():
         if mark.how == "executed" and mark.until is None and attempt.trace.rows[row].type == "Run":
             if mark.proposed_at is not None and attempt.outcome in ("completed", "suspended"):
-                mark.until = mark.proposed_at  # its result came first, and what came after it was taken
+                mark.until = mark.proposed_at  # the attempt got past it, so its result was accepted
             else:
                 mark.how = "cut off"
             timeline.touch("entry", attempt.trace.id, row)
@@ -69,7 +69,7 @@ def close(timeline: Writer, attempt: Attempt, at: float, pod: str, number: int) 
 
 
 def closed(timeline: Writer, attempt: Attempt, event: kinds.AttemptClosed) -> None:
-    """Its stream is closed."""
+    """The attempt's stream is closed."""
     if attempt.outcome == "running":
         attempt.outcome = "disconnected"
     elif attempt.outcome == "completed" and not attempt.trace.refused:
@@ -78,7 +78,7 @@ def closed(timeline: Writer, attempt: Attempt, event: kinds.AttemptClosed) -> No
 
 
 def suspended(timeline: Writer, attempt: Attempt, event: kinds.AttemptSuspended) -> None:
-    """It gave its pod back until what it waits for is there."""
+    """The attempt gave up its pod until what it waits for is there."""
     attempt.outcome = "suspended"
     attempt.waits_for = [("entry", index) for index in event.entries]
     for signal in event.signals:
@@ -91,7 +91,7 @@ def suspended(timeline: Writer, attempt: Attempt, event: kinds.AttemptSuspended)
 
 
 def failed(timeline: Writer, attempt: Attempt, event: kinds.AttemptFailed) -> None:
-    """It ended with an error that will be retried."""
+    """The attempt ended with an error that Restate will retry."""
     attempt.outcome = "failed"
     attempt.failure = (event.code, event.message)
     attempt.stacktrace = event.stacktrace
@@ -108,7 +108,7 @@ def failed(timeline: Writer, attempt: Attempt, event: kinds.AttemptFailed) -> No
 
 
 def _not_asked_for(timeline: Writer, attempt: Attempt, event: kinds.AttemptFailed) -> None:
-    """The journal was delivered whole, but the handler went its way only as far as the entry that did not fit."""
+    """Correct the marks: the handler was given the whole journal, but only got as far as the entry that did not fit."""
     if event.entry is None:
         return
     for row, mark in list(attempt.marks.items()):
@@ -124,12 +124,12 @@ def _not_asked_for(timeline: Writer, attempt: Attempt, event: kinds.AttemptFaile
 
 
 def ended(timeline: Writer, attempt: Attempt, _event: kinds.AttemptEnded) -> None:
-    """The handler is done. That Restate knows it shows when the stream closes."""
+    """The handler is done. Restate knows it once the stream closes."""
     attempt.outcome = "completed"
 
 
 def replayed(timeline: Writer, attempt: Attempt, event: kinds.EntryReplayed) -> None:
-    """A journal entry was given to it."""
+    """The attempt was given a journal entry."""
     trace = attempt.trace
     attempt.seen_entries += 1
     at = event.at
@@ -140,12 +140,12 @@ def replayed(timeline: Writer, attempt: Attempt, event: kinds.EntryReplayed) -> 
     else:
         entry = timeline.row(trace, _row(event.entry), event.type)
         _fill(entry, event)
-        # The first attempt is given its Input: that is the request arriving, not a replay.
+        # For the first attempt, Input is the request arriving, not a replay.
         first = entry.type == "Input" and attempt.number == 1 and attempt.known_entries == 1
         done = None if entry.type in _COMPLETABLE else at
         attempt.marks[entry.row] = Mark("executed" if first else "replayed", at, done)
     if attempt.seen_entries == attempt.known_entries:
-        # The replay is over. A run without a stored result is executed again, from here on.
+        # The replay is over. A run without a stored result starts to execute again now.
         for row, mark in attempt.marks.items():
             if mark.how == "replayed" and mark.until is None and trace.rows[row].type == "Run":
                 mark.how, mark.at = "executed", at
@@ -153,11 +153,11 @@ def replayed(timeline: Writer, attempt: Attempt, event: kinds.EntryReplayed) -> 
 
 
 def _replayed_completion(timeline: Writer, attempt: Attempt, event: kinds.EntryReplayed) -> None:
-    """The result of an entry was given to it."""
+    """The attempt was given the result of an entry."""
     entry = _complete(timeline, attempt, event)
     if entry is None or entry.type != "Run":
         return
-    # An earlier attempt handed this result over and died before it heard that it was stored.
+    # An earlier attempt produced this result, but died before Restate confirmed that it was stored.
     for earlier in attempt.trace.attempts[:-1]:
         mark = earlier.marks.get(entry.row)
         if mark and mark.how == "cut off" and mark.proposed_at is not None:
@@ -176,7 +176,7 @@ def asked(timeline: Writer, attempt: Attempt, event: kinds.EntryAsked) -> None:
 
 
 def executed(timeline: Writer, attempt: Attempt, event: kinds.EntryExecuted) -> None:
-    """Its handler asked for something new."""
+    """The handler asked for something new."""
     entry = timeline.row(attempt.trace, _row(event.entry), event.type)
     _fill(entry, event)
     _stands(entry, attempt)
@@ -186,7 +186,7 @@ def executed(timeline: Writer, attempt: Attempt, event: kinds.EntryExecuted) -> 
 
 
 def proposed(timeline: Writer, attempt: Attempt, event: kinds.EntryProposed) -> None:
-    """A run's function has returned, and its result was handed over."""
+    """A run's function has returned, and its result was sent to Restate."""
     row = _row(event.entry)
     mark, entry = attempt.marks.get(row), attempt.trace.rows.get(row)
     if mark and entry:
@@ -196,7 +196,7 @@ def proposed(timeline: Writer, attempt: Attempt, event: kinds.EntryProposed) -> 
 
 
 def completed(timeline: Writer, attempt: Attempt, event: kinds.EntryCompleted) -> None:
-    """A result arrived while it ran."""
+    """A result arrived while the attempt was running."""
     if event.signal is not None:
         _signalled(timeline, attempt, event, event.signal, "executed")
     else:
@@ -204,7 +204,7 @@ def completed(timeline: Writer, attempt: Attempt, event: kinds.EntryCompleted) -
 
 
 def _signalled(timeline: Writer, attempt: Attempt, event: kinds.OfEntry, signal: int | str, how: How) -> None:
-    """An awakeable was completed, or another signal came. The first one counts: a second click changes nothing."""
+    """An awakeable was completed, or another signal arrived. Only the first counts: a second click changes nothing."""
     entry = _signal(timeline, attempt, signal)
     mark = attempt.marks.get(entry.row)
     if mark is None or mark.how == "awaited":
@@ -213,7 +213,7 @@ def _signalled(timeline: Writer, attempt: Attempt, event: kinds.OfEntry, signal:
 
 
 def _complete(timeline: Writer, attempt: Attempt, event: kinds.EntryReplayed | kinds.EntryCompleted) -> Entry | None:
-    """Note the result of an entry; returns the entry, or None if it is not known."""
+    """Store the result of an entry. Returns the entry, or None if it is unknown."""
     row = _row(event.entry)
     entry, mark = attempt.trace.rows.get(row), attempt.marks.get(row)
     if entry is None or mark is None:
@@ -234,10 +234,10 @@ def _complete(timeline: Writer, attempt: Attempt, event: kinds.EntryReplayed | k
 
 
 def cause_of(attempt: Attempt, effect: Effect) -> RowKey | None:
-    """The run of an attempt that caused an effect; None if none did, or nobody can tell.
+    """The run of an attempt that caused an effect; None if no run did, or if nobody can tell.
 
-    The pod says which it was. A recording that is older than that leaves the run whose function was running at the
-    time, if only one was.
+    The pod says which run it was. Older recordings lack that; for them it is the run whose function was running at
+    the time, if there was exactly one.
     """
     if effect.step is not None:
         row: RowKey = ("entry", effect.step)
@@ -254,7 +254,7 @@ def _ran_at(attempt: Attempt, row: RowKey, mark: Mark, at: float) -> bool:
 
 
 def _signal(timeline: Writer, attempt: Attempt, signal: int | str) -> Entry:
-    """The row of a signal: those with a number are an awakeable or a cancellation, the others have a name."""
+    """The row of a signal. A number means an awakeable or a cancellation; all other signals have a name."""
     if isinstance(signal, int):
         kind = "Awakeable" if signal >= FIRST_AWAKEABLE else "Cancel"
         entry = timeline.row(attempt.trace, ("signal", signal), kind)
@@ -278,7 +278,7 @@ def _fill(entry: Entry, event: kinds.Asked) -> None:
     if event.type != "?":
         entry.type = event.type
     entry.name, entry.target, entry.key = event.name or entry.name, event.target or entry.target, event.key or entry.key
-    if isinstance(event.signal, str):  # one that is sent, by its name
+    if isinstance(event.signal, str):  # a named signal that is sent
         entry.name = entry.name or event.signal
     if event.value is not None:
         entry.value, entry.size = event.value, event.size or 0

@@ -1,8 +1,8 @@
-"""The kinds of events, one dataclass each: what happened, who says it, and what it tells.
+"""The kinds of events, one dataclass each: what happened, who says so, and the fields that come with it.
 
-`attempt` counts within one pod. `entry` is a command's index in the journal, Input being 0. A run's steps:
-`entry.executed` when its function begins, `entry.proposed` when it has returned, `entry.completed` when
-Restate has stored the result. docs/events.md is made from this module (see `table`).
+`attempt` counts within one pod. `entry` is a command's index in the journal, where Input is 0. A `ctx.run` makes
+three events: `entry.executed` when its function begins, `entry.proposed` when the function has returned, and
+`entry.completed` when Restate has stored the result. docs/events.md is generated from this module (see `table`).
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from playground.recording.events import Event, event
 
 @dataclass(frozen=True, slots=True)
 class OfPod(Event):
-    """What concerns one pod."""
+    """An event about one pod."""
 
     pod: Text
 
 
 @dataclass(frozen=True, slots=True)
 class OfAttempt(OfPod):
-    """What concerns one attempt on a pod."""
+    """An event about one attempt on a pod."""
 
     attempt: Count
 
 
 @dataclass(frozen=True, slots=True)
 class OfEntry(OfAttempt):
-    """What concerns one entry, or one signal, of an attempt."""
+    """An event about one entry, or one signal, of an attempt."""
 
     type: Text = "?"
     entry: MaybeIndex = None
@@ -62,7 +62,7 @@ class OfEntry(OfAttempt):
 
 @dataclass(frozen=True, slots=True)
 class Asked(OfEntry):
-    """An entry that a handler asks for, or has asked for."""
+    """An entry that a handler asks for, or asked for earlier."""
 
     name: Text = ""
     target: Text = ""
@@ -86,14 +86,14 @@ class PodStarting(OfPod):
 
 @event("pod.loaded", by="pod")
 class PodLoaded(OfPod):
-    """It has loaded its source, and offers these services: [{name, type, handlers: [{name, kind}]}]."""
+    """The pod has loaded its source, and offers these services: [{name, type, handlers: [{name, kind}]}]."""
 
     services: Services
 
 
 @event("pod.refused", by="pod")
 class PodRefused(OfPod):
-    """Its source cannot be served."""
+    """The pod's source cannot be served."""
 
     reason: Text = ""
     text: Text = ""
@@ -102,17 +102,17 @@ class PodRefused(OfPod):
 
 @event("pod.ready", by="pod")
 class PodReady(OfPod):
-    """It accepts connections."""
+    """The pod accepts connections."""
 
 
 @event("pod.draining", by="pod")
 class PodDraining(OfPod):
-    """It was sent SIGTERM, by whomever: it accepts no more connections, finishes what is open, and ends."""
+    """The pod received SIGTERM. It accepts no more connections, finishes its open attempts, and ends."""
 
 
 @event("pod.stopping", by="backend")
 class PodStopping(OfPod):
-    """It is asked to stop."""
+    """The pod is asked to stop."""
 
     service: Text = ""
     revision: Text = ""
@@ -120,7 +120,7 @@ class PodStopping(OfPod):
 
 @event("pod.gone", by="backend")
 class PodGone(OfPod):
-    """It is not there any more: stopped, killed, crashed, refused, or failed: it was not started for that reason."""
+    """The pod no longer exists. `how`: stopped, killed, crashed, refused, or failed if it could not be started."""
 
     how: Text
     exit: MaybeWhole = None
@@ -131,14 +131,14 @@ class PodGone(OfPod):
 
 @event("pod.ended", by="pod")
 class PodEnded(OfPod):
-    """Its process has ended, says the first process of a container; the backend makes `pod.gone` of it."""
+    """The pod's process has ended, says the container's first process. The backend turns this into `pod.gone`."""
 
     exit: MaybeWhole = None
 
 
 @event("pod.log", by="backend")
 class PodLog(OfPod):
-    """It has printed a line."""
+    """The pod has printed a line."""
 
     text: Text = ""
 
@@ -148,7 +148,7 @@ class PodLog(OfPod):
 
 @event("attempt.started", by="pod")
 class AttemptStarted(OfAttempt):
-    """Restate has given an invocation to the pod, with so many known entries to replay."""
+    """Restate has given the pod an invocation, with `known` entries to replay."""
 
     invocation: Text
     target: Text = ""
@@ -169,7 +169,7 @@ class EntryExecuted(Asked):
 
 @event("entry.asked", by="pod")
 class EntryAsked(OfAttempt):
-    """The handler asks for an entry, or an awakeable, in this line of the service's own code; in a replay, too."""
+    """This line of the service's own code asked for an entry or an awakeable, in a replay or for the first time."""
 
     entry: MaybeIndex = None
     signal: MaybeSignal = None
@@ -179,12 +179,12 @@ class EntryAsked(OfAttempt):
 
 @event("entry.proposed", by="pod")
 class EntryProposed(OfEntry):
-    """The function of a run has returned, and its result is handed over."""
+    """The function of a run has returned, and its result is sent to Restate."""
 
 
 @event("entry.completed", by="pod")
 class EntryCompleted(OfEntry):
-    """The result of an entry has arrived, or the id of the invocation it has called."""
+    """The result of an entry has arrived, or the id of the invocation that it called."""
 
     callee: Text = ""
     keys: Texts = ()
@@ -197,7 +197,7 @@ class EntryStored(OfAttempt):
 
 @event("attempt.suspended", by="pod")
 class AttemptSuspended(OfAttempt):
-    """It gives the pod back until one of these has a result."""
+    """The attempt gives up its pod until one of these has a result."""
 
     entries: Indexes = ()
     signals: Signals = ()
@@ -205,7 +205,7 @@ class AttemptSuspended(OfAttempt):
 
 @event("attempt.awaiting", by="pod")
 class AttemptAwaiting(OfAttempt):
-    """It waits for one of these, and stays on the pod."""
+    """The attempt waits for one of these, and keeps its pod."""
 
     entries: Indexes = ()
     signals: Signals = ()
@@ -213,7 +213,7 @@ class AttemptAwaiting(OfAttempt):
 
 @event("attempt.failed", by="pod")
 class AttemptFailed(OfAttempt):
-    """It ends with an error that will be retried."""
+    """The attempt ends with an error that Restate will retry."""
 
     code: Count = 0
     message: Text = ""
@@ -231,7 +231,7 @@ class AttemptEnded(OfAttempt):
 
 @event("attempt.closed", by="pod")
 class AttemptClosed(OfAttempt):
-    """Its stream is closed."""
+    """The attempt's stream is closed."""
 
 
 @event("attempt.crashed", by="pod")
@@ -252,7 +252,7 @@ class AttemptHeld(OfAttempt):
 
 @event("frame.unknown", by="pod")
 class FrameUnknown(OfAttempt):
-    """A frame has passed that the tap cannot read."""
+    """The tap could not read a frame that passed."""
 
     direction: Text = "?"
     type: Text = "?"
@@ -280,12 +280,12 @@ class ServerStarting(Event):
 
 @event("server.ready", by="backend")
 class ServerReady(Event):
-    """It answers."""
+    """The server answers."""
 
 
 @event("server.gone", by="backend")
 class ServerGone(Event):
-    """It has ended."""
+    """The server has ended."""
 
     exit: MaybeWhole = None
 
@@ -309,17 +309,17 @@ class OfEffect(Event):
 
 @event("effect.happened", by="ledger")
 class EffectHappened(OfEffect):
-    """Something that cannot be taken back; `step`: the run's entry, or -1; `again`: told after a new start."""
+    """Something happened that cannot be undone. `step`: the run's entry, or -1. `again`: repeated after a restart."""
 
 
 @event("effect.repeated", by="ledger")
 class EffectRepeated(OfEffect):
-    """The key was known: it was answered as before, and nothing happened."""
+    """The ledger knew the key. It answered as before, and nothing happened."""
 
 
 @event("effect.refused", by="ledger")
 class EffectRefused(OfEffect):
-    """The outside world was out of order: nothing happened."""
+    """The outside world was down, and nothing happened."""
 
 
 @event("ledger.cleared", by="ledger")
@@ -331,7 +331,7 @@ class LedgerCleared(Event):
 
 @event("ledger.faults", by="ledger")
 class LedgerFaults(Event):
-    """How a kind misbehaves from now on: {fail, lose_answer, slow, down}."""
+    """How a kind of effect misbehaves from now on: {fail, lose_answer, slow, down}."""
 
     effect: Text
     faults: FaultsOf = field(default_factory=dict)
@@ -339,28 +339,28 @@ class LedgerFaults(Event):
 
 @event("ledger.gone", by="backend")
 class LedgerGone(Event):
-    """Its process has ended; it is started again."""
+    """The ledger's process has ended. It is being restarted."""
 
     exit: MaybeWhole = None
 
 
 @event("ledger.failed", by="backend")
 class LedgerFailed(Event):
-    """It could not be started again for that reason, and is tried for again."""
+    """The ledger could not be restarted, for this reason. The next try follows."""
 
     reason: Text = ""
 
 
 @event("plan.hold", by="ledger")
 class PlanHold(Event):
-    """A run of the crash atlas has come to where the server is to be killed."""
+    """A run of the crash atlas has reached the point at which the server is to be killed."""
 
     run: Text
 
 
 @event("plan.unknown", by="ledger")
 class PlanUnknown(Event):
-    """A pod of the crash atlas has asked for the plan of an invocation of which nobody has told whose callee it is."""
+    """A pod of the crash atlas asked for the plan of an invocation whose caller is still unknown."""
 
     invocation: Text
 
@@ -370,14 +370,14 @@ class PlanUnknown(Event):
 
 @dataclass(frozen=True, slots=True)
 class OfInvocation(Event):
-    """What concerns one invocation."""
+    """An event about one invocation."""
 
     invocation: Text
 
 
 @event("invocation.sent", by="client")
 class InvocationSent(OfInvocation):
-    """A request was sent, and accepted; `restarted`: the invocation it repeats."""
+    """A request was sent and accepted. `restarted`: the invocation that it repeats."""
 
     target: Text = ""
     body: Anything = None
@@ -387,7 +387,7 @@ class InvocationSent(OfInvocation):
 
 @event("invocation.status", by="admin API")
 class InvocationStatus(OfInvocation):
-    """What Restate says of it; `failure` is the latest attempt's."""
+    """The invocation's status in Restate. `failure` is that of the latest attempt."""
 
     target: Text = ""
     status: Text = ""
@@ -401,7 +401,7 @@ class InvocationStatus(OfInvocation):
 
 @event("invocation.called", by="admin API")
 class InvocationCalled(OfInvocation):
-    """Who has called or sent it, and by which entry, where the caller's pod could not tell."""
+    """Who called or sent the invocation, and with which entry, where the caller's pod could not say."""
 
     caller: Text
     entry: MaybeIndex = None
@@ -410,7 +410,7 @@ class InvocationCalled(OfInvocation):
 
 @event("invocation.result", by="client")
 class InvocationResult(OfInvocation):
-    """It has ended, with a value or a failure."""
+    """The invocation has ended, with a value or a failure."""
 
     value: MaybeText = None
     failure: MaybeFailure = None
@@ -427,14 +427,14 @@ class AwakeableCompleted(Event):
 
 @event("journal.read", by="admin API")
 class JournalRead(OfInvocation):
-    """The journal as Restate has it: [{index, type, name, value, …}]."""
+    """The invocation's journal as Restate has it: [{index, type, name, value, …}]."""
 
     entries: Journal = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class OfKey(Event):
-    """What concerns one key of a virtual object or workflow."""
+    """An event about one key of a virtual object or workflow."""
 
     service: Text
     key: Text
@@ -442,7 +442,7 @@ class OfKey(Event):
 
 @event("state.read", by="admin API")
 class StateRead(OfKey):
-    """A key's state: {name: value as text}."""
+    """The state of a key: {name: value as text}."""
 
     values: Values = field(default_factory=dict)
 
@@ -460,7 +460,7 @@ class QueueRead(OfKey):
 
 @dataclass(frozen=True, slots=True)
 class NotTaken(Event):
-    """Something that was said, and changes nothing."""
+    """Something that was said and changes nothing."""
 
     by: Text = ""
     pod: Text = ""
@@ -470,17 +470,17 @@ class NotTaken(Event):
 
 @event("event.malformed", by="anybody")
 class Malformed(NotTaken):
-    """Somebody said something that is no event, or a field of it is of a wrong type."""
+    """Somebody said something that is not an event, or that has a field of the wrong type."""
 
 
 @event("event.refused", by="anybody")
 class Refused(NotTaken):
-    """Somebody said what is not theirs to say."""
+    """Somebody said something that only another may say."""
 
 
 @event("recording.dropped", by="anybody")
 class RecordingDropped(Event):
-    """The recording had grown over its limit and has let go of the oldest: so many of these."""
+    """The recording had grown over its limit, and dropped this many of the oldest."""
 
     invocations: Count = 0
     pods: Count = 0
@@ -492,6 +492,6 @@ class RecordingDropped(Event):
 
 @event("recording.cut", by="anybody")
 class RecordingCut(Event):
-    """The end of the file it was loaded from was cut off in the middle of a line."""
+    """The recording was loaded from a file that breaks off in the middle of this line."""
 
     line: Count = 0

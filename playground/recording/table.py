@@ -6,22 +6,22 @@ from playground.recording.events import KINDS, field_types
 
 
 def table() -> str:
-    """The table of all kinds, as docs/events.md has it."""
+    """The text of docs/events.md."""
     lines = [
         "# Events",
         "",
-        "A recording is a list of these, and everything that is shown is folded from them. A saved recording has one",
-        "per line, as JSON: `kind`, `at` (Unix seconds on the clock of whoever says it), and the fields below.",
-        "Fields in bold are always there. A reader keeps the kinds and fields it does not know. This page is made",
-        "from `playground/recording/kinds.py`.",
+        "A recording is a list of events, and everything that is shown is folded from them. A saved recording has one",
+        "event per line, as JSON: `kind`, `at` (Unix seconds on the clock of whoever says it), and the fields below.",
+        "Fields in bold are always there. A reader keeps kinds and fields that it does not know. This page is",
+        "generated from `playground/recording/kinds.py`.",
         "",
         "| kind | said by | fields | meaning |",
         "|---|---|---|---|",
     ]
     for name, kind in KINDS.items():
-        told = ", ".join(f"**{each}**" if always else each for each, _, always in field_types(kind))
+        columns = ", ".join(f"**{each}**" if always else each for each, _, always in field_types(kind))
         meaning = (kind.__doc__ or "").partition("\n")[0].replace("|", "\\|")
-        lines.append(f"| {name} | {kind.BY} | {told or '–'} | {meaning} |")
+        lines.append(f"| {name} | {kind.BY} | {columns or '–'} | {meaning} |")
     return "\n".join([*lines, ""])
 
 

@@ -1,19 +1,19 @@
 """What a timeline is made of: traces of invocations, their attempts and entries, and pods.
 
-The words are the field's. An *invocation* is one request to a handler. It runs as one or more
-*attempts*, each on one pod. Its *entries* are what the handler asked for, in journal order. What became
-of an entry in an attempt is a *mark*:
+The words are Restate's. An *invocation* is one request to a handler. It runs as one or more *attempts*, each on one
+pod. Its *entries* are what the handler asked for, in journal order. What became of an entry in an attempt is a
+*mark*:
 
-* executed: asked for in this attempt; for a `ctx.run`, the function ran to its end, be it with a result or
-  with a failure that is for good (`Entry.failure`);
-* replayed: taken from the journal, nothing ran;
-* cut off: a `ctx.run` whose function was running when the attempt ended: whether its effect
-  reached the outside world, only the outside world knows;
-* failed: a `ctx.run` whose function raised, to be tried again; in an attempt that did not fit the journal, the
-  entry in whose place the handler asked for something else;
-* delivered: a signal that came with the journal to an attempt that did not fit it: nobody can tell whether the
-  handler had asked for it;
-* awaited: an awakeable the attempt was suspended on. It becomes an entry when it is completed.
+* executed: asked for in this attempt. Of a `ctx.run`, the function ran to its end, whether it returned a result or
+  failed for good (`Entry.failure`).
+* replayed: taken from the journal; nothing ran.
+* cut off: a `ctx.run` whose function was running when the attempt ended. Whether its effect reached the outside
+  world, only the outside world knows.
+* failed: a `ctx.run` whose function raised and will be tried again; or, in an attempt that did not fit the journal,
+  the entry in whose place the handler asked for something else.
+* delivered: a signal that came with a journal that the attempt did not fit. Nobody can tell whether the handler had
+  asked for it.
+* awaited: an awakeable that the attempt was suspended on. It becomes an entry when it is completed.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ Outcome = Literal["running", "completed", "suspended", "failed", "killed", "cras
 RowKey = tuple[Literal["entry", "signal"], int | str]
 
 TAKEN_BACK = ("backing-off", "paused")
-"""What Restate calls an invocation whose end it has refused, although its pod was done."""
+"""The statuses of an invocation whose pod was done, but whose result Restate has refused."""
 JOURNAL_MISMATCH = 570
-"""Code of the failure of an attempt whose handler does not fit its journal."""
+"""The code an attempt fails with when its handler does not fit its journal."""
 ABORTED = 409
-"""Code of the failure that an invocation ends with when somebody kills or cancels it."""
+"""The code an invocation fails with when somebody kills or cancels it."""
 CANCELLED: RowKey = ("signal", 1)
 """The row of the signal that asks an invocation to stop."""
 FIRST_AWAKEABLE = 17
-"""Signal number of an invocation's first awakeable; 1 is cancellation (see restate.protocol)."""
+"""The signal number of an invocation's first awakeable. 1 is cancellation (see restate.protocol)."""
 OUTSIDE = -1
 """The step of an effect that no step caused."""
 MOST_LINES, LONGEST_LINE, MOST_PRINTED = 10_000, 1_000_000, 4_000_000
-"""Lines of a pod's log that are kept, characters of one, and of all of them."""
+"""Limits of a pod's log: lines, characters in one line, and characters in all."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """One row of an invocation: a journal entry, or an awakeable that is going to be one.
+    """One row of an invocation: a journal entry, or an awakeable that will become one.
 
     Attributes:
         row: its identity: ("entry", command index) or ("signal", number or name).
@@ -51,8 +51,8 @@ class Entry:
         name: what the handler called it, e.g. a run's name. May be empty.
         target: of a call: "Object/key/handler".
         key: of a state access or a promise.
-        value: payload that went in, as text, perhaps cut; `size` is its whole length in bytes.
-        result: payload that came back; `result_size` likewise.
+        value: the payload that went in, as text, perhaps shortened; `size` is its full length in bytes.
+        result: the payload that came back; `result_size` likewise.
         failure: (code, message) it ended with.
         callee: invocation id of a call.
         until: Unix seconds, the end of a sleep or of a delayed call.
@@ -77,12 +77,12 @@ class Entry:
 
     @property
     def failed(self) -> bool:
-        """Whether it is a step or a call that ended with a failure for good: it will not be tried again."""
+        """Whether it is a step or a call that failed for good and will not be retried."""
         return self.type in ("Run", "Call") and self.failure is not None
 
     @property
     def label(self) -> str:
-        """What tells this entry from others of its type: its name, target or key."""
+        """What distinguishes this entry from others of its type: its name, target or key."""
         return self.name or self.target or self.key
 
     def __str__(self) -> str:
@@ -96,10 +96,10 @@ class Mark:
     """What became of an entry in one attempt.
 
     Attributes:
-        how: see the module.
+        how: see the module's docstring.
         at: when it began (executed) or was replayed, Unix seconds.
-        until: when its result was there; None if it never was.
-        proposed_at: of a run: when its function had returned and the result was handed over.
+        until: when its result arrived; None if it never did.
+        proposed_at: of a run, when its function had returned and the result was sent to Restate.
     """
 
     how: How
@@ -115,16 +115,16 @@ class Attempt:
     Attributes:
         number: 1 for the first one recorded.
         pod: the pod's name.
-        ordinal: which pod of its service that is, from 1; 0 if the recording does not know it.
-        revision: what that pod serves; empty if the recording does not know it.
+        ordinal: that pod's number among the pods of its service, from 1; 0 if unknown.
+        revision: the revision that the pod serves; empty if unknown.
         started_at: Unix seconds.
-        ended_at: when it was over; None while it runs.
-        known_entries: how many journal entries (commands and notifications) were given to replay.
-        outcome: how it ended; "running" while it has not.
+        ended_at: when it ended; None while it runs.
+        known_entries: how many journal entries (commands and notifications) it was given to replay.
+        outcome: how it ended, or "running".
         failure: (code, message) it failed with.
-        stacktrace: of that failure, as the SDK gave it.
-        failed_at: file and line of the service's own code in which that was raised, if it was.
-        asked_at: file and line in which each entry was asked for, by row; also those that were replayed.
+        stacktrace: that failure's, as the SDK reported it.
+        failed_at: file and line in the service's own code that raised it, if that is where it was raised.
+        asked_at: file and line that asked for each entry, by row, including replayed ones.
         waits_for: what it was suspended on.
         marks: what became of each entry, by row.
     """
@@ -148,7 +148,7 @@ class Attempt:
 
     @property
     def mismatch(self) -> bool:
-        """Whether the handler asked for something else than its journal has."""
+        """Whether the handler asked for something other than what its journal has."""
         return self.failure is not None and self.failure[0] == JOURNAL_MISMATCH
 
     @property
@@ -186,14 +186,14 @@ class Trace:
         parent: invocation id of the caller.
         entries: the rows, in journal order.
         attempts: every attempt, in order.
-        value: its result as text; `failure` (code, message) if it ended with a terminal error.
+        value: its result as text; if it ended with a terminal error, `failure` has (code, message) instead.
         body: what the client sent.
-        journal: the journal as the admin API gave it when it was last read.
-        last_failure: what Restate says of the latest failed attempt.
+        journal: the journal as the admin API last returned it.
+        last_failure: what Restate says about the latest failed attempt.
         clicked: when the client completed an awakeable, by signal number.
-        deployment: Restate's name for what it is pinned to; empty before it is.
-        settled: whether Restate itself has said that it is completed, and not just a pod.
-        refused: whether Restate has refused an end that a pod told of; only Restate's own word counts from then on.
+        deployment: the Restate deployment that it is pinned to; empty until it is.
+        settled: whether Restate itself, and not just a pod, has said that it is completed.
+        refused: whether Restate has refused a result that a pod reported. From then on only Restate's word counts.
     """
 
     id: str
@@ -218,31 +218,31 @@ class Trace:
 
     @property
     def done(self) -> bool:
-        """Whether it is completed, well or with a failure."""
+        """Whether it is completed, with a result or a failure."""
         return self.status == "completed"
 
     @property
     def aborted(self) -> Literal["", "killed", "cancelled"]:
-        """Whether somebody ended it: killed at once, or cancelled and its handler did not catch that."""
+        """Whether somebody ended it: killed it, or cancelled it without its handler catching that."""
         if not self.done or self.failure is None or self.failure[0] != ABORTED:
             return ""
-        said = any(entry.type == "Output" and entry.failure for entry in self.entries)  # by the handler itself
-        if self.failure[1] == "killed" and not said:
+        raised = any(entry.type == "Output" and entry.failure for entry in self.entries)  # by the handler itself
+        if self.failure[1] == "killed" and not raised:
             return "killed"
-        return "cancelled" if self.failure[1] == "cancelled" and (not said or CANCELLED in self.rows) else ""
+        return "cancelled" if self.failure[1] == "cancelled" and (not raised or CANCELLED in self.rows) else ""
 
     @property
     def mismatches(self) -> int:
-        """How many attempts did not fit the journal, whatever came of the later ones."""
+        """How many attempts did not fit the journal, even if a later one did."""
         return sum(attempt.mismatch for attempt in self.attempts)
 
     def entry(self, name: str) -> Entry | None:
-        """The latest entry with this name, target, key or type; None if there is none yet."""
+        """The latest entry with this name, target, key or type; None if there is none."""
         return next((e for e in reversed(self.entries) if name in (e.label, e.type, str(e))), None)
 
     @property
     def awakeables(self) -> list[Entry]:
-        """The awakeables an attempt was suspended on that nobody has completed yet."""
+        """The awakeables that an attempt was suspended on and nobody has completed yet."""
         if self.done:
             return []
         completed = {row for attempt in self.attempts for row, mark in attempt.marks.items() if mark.how != "awaited"}
@@ -255,19 +255,19 @@ class Trace:
 
 @dataclass(slots=True)
 class Effect:
-    """A request that reached the outside world, and what became of it there, as the ledger saw it.
+    """A request that reached the outside world, and what became of it there, according to the ledger.
 
     Attributes:
         number: the ledger's own count, from 1.
         kind: "email", "payment" …
         at: when, Unix seconds.
-        key: the idempotency key it came with; may be empty.
-        repeated: the ledger knew the key already: it answered as before and nothing happened again.
-        refused: the outside world was out of order: nothing happened.
-        body: what was asked for, as text, perhaps cut.
-        pod: the pod it came from; `attempt` the attempt on it. Empty and 0 if it did not say.
-        invocation, row: the invocation, and the run in it, that caused it, as far as that is known.
-        step: index of that run, as the pod said it; -1 if it was outside of any step; None if it did not say.
+        key: the idempotency key that it came with; may be empty.
+        repeated: the ledger already knew the key, so it answered as before and nothing happened again.
+        refused: the outside world was down, and nothing happened.
+        body: what was asked for, as text, perhaps shortened.
+        pod: the pod it came from, and `attempt` the attempt there; empty and 0 if unknown.
+        invocation, row: the invocation, and the run in it, that caused it, if known.
+        step: index of that run, according to the pod; -1 if it was outside of any step; None if the pod did not say.
     """
 
     number: int
@@ -285,7 +285,7 @@ class Effect:
 
     @property
     def outside(self) -> bool:
-        """Whether it is known that no step caused it: a replay causes it again."""
+        """Whether it is known to come from outside of any step, so that a replay causes it again."""
         return self.step == OUTSIDE
 
     @property
@@ -301,13 +301,13 @@ class Pod:
     Attributes:
         name: its name.
         service, revision: what it serves.
-        ordinal: 1 for the first of the service's pods that was given an attempt, and so on: a name that is
-            the same in every run, for how many pods come and go without work is a matter of timing. 0 before.
-        phase: starting, ready, stopping, then stopped, killed, crashed, refused, or failed: it could not be started.
+        ordinal: 1 for the service's first pod that was given an attempt, and so on; 0 before that. It is the same in
+            every run, because it skips pods that come and go without work, whose number is a matter of timing.
+        phase: starting, ready, stopping, then stopped, killed, crashed, refused, or failed (it could not be started).
         reason: why it could not be started.
         started_at, ready_at, gone_at: Unix seconds; None if not yet.
-        open: numbers of the attempts that run on it now.
-        logs: the latest lines it printed; `logs_dropped` counts those before, which are not kept.
+        open: numbers of the attempts that are running on it.
+        logs: the latest lines it printed; `logs_dropped` counts earlier ones that are not kept.
     """
 
     name: str
@@ -325,7 +325,7 @@ class Pod:
     log_size: int = 0
 
     def printed(self, line: str) -> None:
-        """One more line of its log. Of a pod that prints without end, the latest are kept."""
+        """Add a line to its log. If the pod prints without end, only the latest lines are kept."""
         line = line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
         self.logs.append(line)
         self.log_size += len(line)
@@ -337,13 +337,13 @@ class Pod:
 
     @property
     def log(self) -> str:
-        """What it printed, as text; says how much of it is not kept."""
+        """What it printed, as text, beginning with how many lines are not kept, if any."""
         before = [f"({self.logs_dropped:,} earlier lines are not kept)"] if self.logs_dropped else []
         return "\n".join([*before, *self.logs])
 
     @property
     def alive(self) -> bool:
-        """Whether it is there: starting, ready or stopping."""
+        """Whether it exists: starting, ready or stopping."""
         return self.gone_at is None
 
     @property
