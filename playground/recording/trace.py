@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 How = Literal["executed", "replayed", "cut off", "failed", "delivered", "awaited"]
 Outcome = Literal["running", "completed", "suspended", "failed", "killed", "crashed", "stopped", "disconnected"]
+Became = Literal["happened", "repeated", "refused"]
 RowKey = tuple[Literal["entry", "signal"], int | str]
 
 TAKEN_BACK = ("backing-off", "paused")
@@ -289,7 +290,7 @@ class Effect:
         return self.step == OUTSIDE
 
     @property
-    def became(self) -> str:
+    def became(self) -> Became:
         """What became of it: happened, repeated or refused."""
         return "refused" if self.refused else "repeated" if self.repeated else "happened"
 

@@ -7,7 +7,7 @@ entry, in every attempt, in order.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from playground.errors import RecordingError
 from playground.recording import Entry, Event, Recording, Timeline, Trace, kinds
@@ -20,7 +20,47 @@ AROUND = 2
 """Lines shown before and after the one that asked."""
 
 
-def details(recording: Recording, invocation: str, row: str) -> dict[str, Any] | None:
+class Value(TypedDict):
+    """A value as the recording has it; `size` of all of it in bytes, `cut` if that is more than is here."""
+
+    text: str
+    size: int
+    cut: bool
+
+
+class Frame(TypedDict):
+    """One frame of the service protocol, so many seconds after the invocation came; its name has its direction."""
+
+    at: float
+    attempt: int
+    name: str
+    says: str
+    size: NotRequired[int]
+
+
+class Source(TypedDict):
+    """The line of a file that asked for an entry, among those around it; `first` is the number of the first of them."""
+
+    revision: str
+    file: str
+    line: int
+    first: int
+    lines: list[str]
+
+
+_In = TypedDict("_In", {"in": Value}, total=False)
+
+
+class Details(_In):
+    """All that is known of an entry."""
+
+    frames: list[Frame]
+    out: NotRequired[Value]
+    awakeable: NotRequired[str]
+    source: NotRequired[Source]
+
+
+def details(recording: Recording, invocation: str, row: str) -> Details | None:
     """All that is known of an entry, JSON-able; None if there is no such entry.
 
     Args:
@@ -36,7 +76,7 @@ def details(recording: Recording, invocation: str, row: str) -> dict[str, Any] |
         return _details(timeline, trace, entry, frames.get(row, []))
 
 
-def all_details(recording: Recording, traces: Iterable[Trace]) -> dict[str, dict[str, Any]]:
+def all_details(recording: Recording, traces: Iterable[Trace]) -> dict[str, Details]:
     """The details of every entry of these invocations, by the model's entry id."""
     found = {}
     with recording.lock:
@@ -49,8 +89,8 @@ def all_details(recording: Recording, traces: Iterable[Trace]) -> dict[str, dict
     return found
 
 
-def _details(timeline: Timeline, trace: Trace, entry: Entry, frames: list[dict[str, Any]]) -> dict[str, Any]:
-    told: dict[str, Any] = {"frames": frames}
+def _details(timeline: Timeline, trace: Trace, entry: Entry, frames: list[Frame]) -> Details:
+    told: Details = {"frames": frames}
     if entry.value is not None:
         told["in"] = _value(entry.value, entry.size)
     if entry.result is not None:
@@ -62,12 +102,12 @@ def _details(timeline: Timeline, trace: Trace, entry: Entry, frames: list[dict[s
     return told
 
 
-def _value(text: str, size: int) -> dict[str, Any]:
+def _value(text: str, size: int) -> Value:
     clean = text.encode("utf-8", "replace").decode("utf-8")
     return {"text": clean, "size": size, "cut": len(text.encode("utf-8", "replace")) < size}
 
 
-def _source(timeline: Timeline, trace: Trace, entry: Entry) -> dict[str, Any] | None:
+def _source(timeline: Timeline, trace: Trace, entry: Entry) -> Source | None:
     """The line that asked for an entry in the latest attempt that came to it, and those around it."""
     attempt = next((each for each in reversed(trace.attempts) if entry.row in each.asked_at), None)
     revision = timeline.revisions.get(attempt.revision) if attempt else None
@@ -84,9 +124,9 @@ def _source(timeline: Timeline, trace: Trace, entry: Entry) -> dict[str, Any] | 
     }
 
 
-def _frames(events: Iterable[Event], trace: Trace) -> dict[str, list[dict[str, Any]]]:
+def _frames(events: Iterable[Event], trace: Trace) -> dict[str, list[Frame]]:
     """By row: the frames that concern it."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Frame]] = {}
     numbers: dict[tuple[str, int], int] = {}  # which of its attempts runs where now
     begun = 0
     for event in events:
@@ -116,14 +156,14 @@ def _rows(event: Event) -> list[str]:
     return []
 
 
-def _frame(event: kinds.OfAttempt, attempt: int, trace: Trace) -> dict[str, Any]:
+def _frame(event: kinds.OfAttempt, attempt: int, trace: Trace) -> Frame:
     """What one frame said, and whether it came from the server or from the pod."""
     data = event.data
     to_pod = isinstance(event, kinds.EntryReplayed | kinds.EntryCompleted)
     name = str(data.get("type") or event.kind.partition(".")[2])
     replayed = " (replayed)" if isinstance(event, kinds.EntryReplayed) else ""
     said = ", ".join(f"{key}: {value}" for key, value in data.items() if key not in ("pod", "attempt", "type", "entry"))
-    frame = {
+    frame: Frame = {
         "at": round(event.at - (trace.sent_at or trace.attempts[0].started_at), 6),
         "attempt": attempt,
         "name": f"{'←' if to_pod else '→'} {name}{replayed}",

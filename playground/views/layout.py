@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from playground.views.live import Picture
+from playground.views.model import AttemptItem, EntryItem, LensPicture, LensPod
 
 GRAIN, LEAST, LONG, ROOM = 0.002, 0.5, 6.0, 2.4
 MOST_POINTS = 2000
 FULL = 60.0
-Item = Mapping[str, Any]
 
 
 def gap_units(seconds: float) -> float:
@@ -54,9 +52,9 @@ class Axis:
         return _interpolate(self.units, self.times, place * self.total)
 
 
-def span(picture: Picture) -> tuple[float, float]:
+def span(picture: LensPicture) -> tuple[float, float]:
     """When the invocation came, and up to when there is something to draw."""
-    until = float(picture["values"]["until"])
+    until = picture["values"]["until"]
     began, ended = math.inf, 0.0
     for trace_id, trace in picture["tables"]["traces"].items():
         attempts = attempts_of(picture, trace_id)
@@ -68,18 +66,18 @@ def span(picture: Picture) -> tuple[float, float]:
     return began, max(until if math.isinf(ended) else ended, began + 1e-3)
 
 
-def attempts_of(picture: Picture, trace: str) -> list[Item]:
+def attempts_of(picture: LensPicture, trace: str) -> list[AttemptItem]:
     """A trace's attempts, in order."""
     table = picture["tables"]["attempts"]
     return [table[f"{trace}#{n}"] for n in range(1, len(table) + 1) if f"{trace}#{n}" in table]
 
 
-def entries_of(picture: Picture, trace: str) -> list[Item]:
+def entries_of(picture: LensPicture, trace: str) -> list[EntryItem]:
     """A trace's entries, in order."""
     return [item for key, item in picture["tables"]["entries"].items() if key.startswith(f"{trace}/")]
 
 
-def axis(picture: Picture, traces: Iterable[str]) -> Axis:
+def axis(picture: LensPicture, traces: Iterable[str]) -> Axis:
     """The axis through all that happened to these traces, long gaps collapsed."""
     began, ended = span(picture)
     kept, starts, steps = {began, ended}, set(), []
@@ -91,8 +89,8 @@ def axis(picture: Picture, traces: Iterable[str]) -> Axis:
         return True
 
     for pod in picture["tables"]["pods"].values():
-        for moment in ("at", "ready", "gone"):
-            keep(pod.get(moment))
+        for moment in (pod["at"], pod.get("ready"), pod.get("gone")):
+            keep(moment)
     for effect in picture["tables"]["effects"].values():
         keep(effect["at"])
     for trace in traces:
@@ -116,7 +114,7 @@ def axis(picture: Picture, traces: Iterable[str]) -> Axis:
     return Axis(times, units, max(units[-1], FULL))
 
 
-def lanes(pods: Iterable[tuple[str, Item]], most: int = 6) -> dict[str, int]:
+def lanes(pods: Iterable[tuple[str, LensPod]], most: int = 6) -> dict[str, int]:
     """A lane for each pod; with more than `most` pods, a lane is used again when its pod is gone."""
     listed = list(pods)
     lane: dict[str, int] = {}
@@ -128,7 +126,7 @@ def lanes(pods: Iterable[tuple[str, Item]], most: int = 6) -> dict[str, int]:
     return lane
 
 
-def pod_counts(pods: Iterable[Item], began: float, ended: float) -> list[tuple[float, float, int]]:
+def pod_counts(pods: Iterable[LensPod], began: float, ended: float) -> list[tuple[float, float, int]]:
     """The number of pods, as steps (from, to, count)."""
     lives = [(pod["at"], pod.get("gone", math.inf)) for pod in pods]
     changes = sorted([(at, 1) for at, _ in lives] + [(gone, -1) for _, gone in lives])

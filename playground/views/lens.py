@@ -9,22 +9,50 @@ from __future__ import annotations
 from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from playground.errors import PlaygroundError, RecordingError
+from playground.errors import RecordingError
 from playground.recording import Recording, Timeline
+from playground.recording.changes import Change
 from playground.views import model, page, picture, text
 from playground.views.actions import Actions
+from playground.views.asked import answers
 from playground.views.assets import css, esm
 from playground.views.bundle import Bundle, mimebundle
-from playground.views.details import details, whole_value
-from playground.views.live import Change, LiveWidget, Picture
+from playground.views.details import Details, details, whole_value
+from playground.views.live import LiveWidget
+from playground.views.model import LensChanged, LensDelta, LensPicture, LensTables, LensValues
 
 MOST_SHOWN = 5_000_000
 """Characters of one value that are sent to the page when somebody asks for all of it."""
 
 
-class LensWidget(LiveWidget):
+class KillPod(TypedDict):
+    """Which pod, by its name."""
+
+    pod: str
+
+
+class OfEntry(TypedDict):
+    """Which entry, by the model's id."""
+
+    entry: str
+
+
+class OfValue(OfEntry):
+    """Which of an entry's values."""
+
+    side: Literal["in", "out"]
+
+
+class WholeValue(TypedDict):
+    """A whole value, or as much of it as a page is sent; `size` of all of it in bytes."""
+
+    text: str
+    size: int
+
+
+class LensWidget(LiveWidget[LensValues, LensTables, LensChanged]):
     """The lens in a page.
 
     Args:
@@ -40,36 +68,64 @@ class LensWidget(LiveWidget):
         self._invocation, self._actions = invocation, actions
         super().__init__(recording)
 
-    def picture(self, timeline: Timeline) -> Picture:
+    def picture(self, timeline: Timeline) -> LensPicture:
         """The invocation and those it has called."""
-        return self._told(model.picture(timeline, self._invocation))
-
-    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Picture | None:
-        """The items that changes touch."""
-        found = model.delta(timeline, self._invocation, changes)
-        return self._told(found) if found else None
-
-    def _told(self, found: Picture) -> Picture:
-        found["values"]["open"] = self._actions is not None and not self._actions.closed
+        found = model.picture(timeline, self._invocation)
+        found["values"]["open"] = self._open
         return found
 
-    def act(self, name: str, data: dict[str, Any]) -> Any:
-        """Kill a pod; give the details of an entry, or the whole of one of its values.
+    def delta(self, timeline: Timeline, changes: Collection[Change]) -> LensDelta | None:
+        """The items that changes touch."""
+        found = model.delta(timeline, self._invocation, changes)
+        if found:
+            found["values"]["open"] = self._open
+        return found
+
+    @property
+    def _open(self) -> bool:
+        return self._actions is not None and not self._actions.closed
+
+    @answers("kill pod")
+    def kill_pod(self, asked: KillPod) -> str:
+        """Kill a pod; gives its name.
 
         Raises:
             PlaygroundError: it cannot be done; says why.
         """
-        if name == "kill pod" and self._actions is not None:
-            return self._actions.kill_pod(str(data.get("pod"))).name
-        invocation, _, row = str(data.get("entry", "")).partition("/")
-        if name == "entry" and (found := details(self.recording, invocation, row)):
+        if self._actions is None:
+            raise _nothing("kill pod")
+        return self._actions.kill_pod(asked["pod"]).name
+
+    @answers("entry")
+    def entry(self, asked: OfEntry) -> Details:
+        """Give the details of an entry.
+
+        Raises:
+            RecordingError: there is no such entry.
+        """
+        invocation, _, row = asked["entry"].partition("/")
+        if found := details(self.recording, invocation, row):
             return found
-        if name == "value" and self._actions is not None:
-            value = whole_value(self._actions, invocation, row, str(data.get("side")))
-            return {"text": value[:MOST_SHOWN], "size": len(value.encode("utf-8", "replace"))}
-        raise PlaygroundError(
-            f"There is nothing to {name} here.", "The recording holds no such thing.", "Run the cell again."
-        )
+        raise _nothing("entry")
+
+    @answers("value")
+    def value(self, asked: OfValue) -> WholeValue:
+        """Give the whole of one of an entry's values.
+
+        Raises:
+            PlaygroundError: nobody has it; says why.
+        """
+        if self._actions is None:
+            raise _nothing("value")
+        invocation, _, row = asked["entry"].partition("/")
+        value = whole_value(self._actions, invocation, row, asked["side"])
+        return {"text": value[:MOST_SHOWN], "size": len(value.encode("utf-8", "replace"))}
+
+
+def _nothing(name: str) -> RecordingError:
+    return RecordingError(
+        f"There is nothing to {name} here.", "The recording holds no such thing.", "Run the cell again."
+    )
 
 
 class Lens:

@@ -1,6 +1,6 @@
 """Live widgets: how a view in the page follows a recording.
 
-A widget's state in the page is a *picture*: plain values and tables of items keyed by id. It is at a
+A widget's state in the page is a *picture*: plain values and tables of items keyed by id (see `messages`). It is at a
 position in `timeline.changes`. When the recording grows, only the items those changes touched are sent,
 as a *delta*: a picture of what is new, None for what is gone. Items are sent whole, so a delta that
 begins at or before the page's position can always be applied, even twice. If one begins after it, the
@@ -23,17 +23,32 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
 import anywidget
 
 from playground.errors import PlaygroundError
 from playground.recording import Recording, Timeline
+from playground.recording.changes import Change
+from playground.views.asked import deeds, read
+from playground.views.messages import (
+    Act,
+    Answer,
+    Closed,
+    Delta,
+    Have,
+    Here,
+    Picture,
+    Refusal,
+    Snapshot,
+    Tables,
+    Update,
+    Values,
+)
 
-Picture = dict[str, Any]
-"""`{"values": {name: value}, "tables": {name: {id: item}}}`, all of it JSON. In a delta either may be left out."""
-Change = tuple[Any, ...]
+Changed = TypeVar("Changed")
+"""The tables of a delta."""
 
 INTERVAL = 0.1
 """Seconds between two deltas: ten per second at most."""
@@ -43,28 +58,22 @@ LINGER = 2.0
 """Seconds the sending thread waits for more before it ends."""
 
 
-def apply(picture: Picture, delta: Picture) -> None:
-    """Bring a picture up to date, as `live.js` does in the page."""
-    picture.setdefault("values", {}).update(delta.get("values", {}))
-    tables = picture.setdefault("tables", {})
-    for name, items in delta.get("tables", {}).items():
-        table = tables.setdefault(name, {})
-        for key, item in items.items():
-            if item is None:
-                table.pop(key, None)
-            else:
-                table[key] = item
+class Sends(Protocol):
+    """What has something to send."""
+
+    def flush(self) -> None:
+        """Send it."""
 
 
 class Sender:
     """One thread that sends the deltas of all widgets; it is there only while there are any."""
 
     def __init__(self) -> None:
-        self._waiting: set[weakref.ref[LiveWidget]] = set()
+        self._waiting: set[weakref.ref[Sends]] = set()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def wake(self, widget: weakref.ref[LiveWidget]) -> None:
+    def wake(self, widget: weakref.ref[Sends]) -> None:
         """Let a widget send what is new, soon. From any thread; does nothing slow."""
         if widget in self._waiting:
             return
@@ -99,11 +108,11 @@ class Sender:
 _sender = Sender()
 
 
-class LiveWidget(anywidget.AnyWidget):
+class LiveWidget(anywidget.AnyWidget, Generic[Values, Tables, Changed]):
     """A widget that shows a recording and follows it.
 
     A subclass says what the picture is (`picture`), what a change does to it (`delta`) and what a click
-    does (`act`). Its `_esm` calls `connect(model)` from `live.js`.
+    does (methods that are marked with `answers`). Its `_esm` calls `connect(model)` from `live.js`.
 
     Args:
         recording: what it shows; one with no engine behind it just never grows.
@@ -123,23 +132,25 @@ class LiveWidget(anywidget.AnyWidget):
 
     # -- for subclasses -----------------------------------------------------------------------------
 
-    def picture(self, timeline: Timeline) -> Picture:
+    def picture(self, timeline: Timeline) -> Picture[Values, Tables]:
         """All there is to show. Called with the recording's lock held."""
         raise NotImplementedError
 
-    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Picture | None:
+    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Delta[Values, Changed] | None:
         """What these changes (each once, in order) do to the picture; None if nothing.
 
-        By default the whole picture again. Called with the recording's lock held.
+        Called with the recording's lock held.
         """
-        return self.picture(timeline)
+        raise NotImplementedError
 
-    def act(self, name: str, data: dict[str, Any]) -> Any:
+    def act(self, name: str, data: Mapping[str, object]) -> object:
         """Do what the page asks for and return something JSON can say.
 
         Called on a thread of the kernel's, one at a time or not; with subshells also while a cell runs. An
         error's text is shown in the page.
         """
+        if deed := deeds(type(self)).get(name):
+            return deed.do(self, data=data)
         raise PlaygroundError(
             f"This view does not know how to {name}.", "The page is of another version.", "Run the cell again."
         )
@@ -153,7 +164,14 @@ class LiveWidget(anywidget.AnyWidget):
             with self._gate, self.recording.lock:
                 timeline = self.recording.timeline
                 at = len(timeline.changes)
-                state["snapshot"] = {"at": at, "now": time.time(), **self.picture(timeline)}
+                picture = self.picture(timeline)
+                snapshot: Snapshot[Values, Tables] = {
+                    "at": at,
+                    "now": time.time(),
+                    "values": picture["values"],
+                    "tables": picture["tables"],
+                }
+                state["snapshot"] = snapshot
                 if not self._heard:
                     self._known = self._clean = at
         return state
@@ -163,26 +181,33 @@ class LiveWidget(anywidget.AnyWidget):
         with self._gate:
             if self._stop is None:
                 return
+            whole: Picture[Values, Tables] | None = None
+            delta: Delta[Values, Changed] | None = None
             with self.recording.lock:
                 timeline = self.recording.timeline
                 changes, to = timeline.changes.since(self._clean), len(timeline.changes)
                 if changes is None:  # the page is too far behind: everything anew
-                    data: Picture | None = self.picture(timeline)
-                else:
-                    data = self.delta(timeline, dict.fromkeys(changes).keys()) if changes else None
-            if data is not None:
-                whole = {"whole": True} if changes is None else {}
-                told = {"from": 0 if whole else self._known, "to": to, "now": time.time(), "data": data, **whole}
-                self.send({"type": "delta", **told})
-            if data is None:
+                    whole = self.picture(timeline)
+                elif changes:
+                    delta = self.delta(timeline, dict.fromkeys(changes).keys())
+            if whole is not None:
+                anew: Update[Picture[Values, Tables]]
+                anew = {"type": "delta", "from": 0, "to": to, "now": time.time(), "data": whole, "whole": True}
+                self.send(anew)
+            elif delta is not None:
+                told: Update[Delta[Values, Changed]]
+                told = {"type": "delta", "from": self._known, "to": to, "now": time.time(), "data": delta}
+                self.send(told)
+            else:
                 self._clean = to
-            elif self._heard:
+                return
+            if self._heard:
                 self._known = self._clean = to
 
     def _listen(self) -> None:
         if self._stop is not None:
             return
-        me = weakref.ref(self)
+        me: weakref.ref[Sends] = weakref.ref(self)
         stop = self.recording.listen(lambda: _sender.wake(me))
         self._stop = weakref.finalize(self, stop)
 
@@ -199,29 +224,32 @@ class LiveWidget(anywidget.AnyWidget):
 
     # -- from the page ------------------------------------------------------------------------------
 
-    def _receive(self, content: Any, _buffers: Any) -> None:
-        kind = content.get("type")
-        if kind == "have":
-            with self._gate:
-                self._views.add(content["view"])
-                self._heard = True
-                self._known = content["at"]
-                self._clean = min(self._clean, self._known)
-                self._listen()
-            self.send({"type": "here"})
-            self.flush()
-        elif kind == "closed":
-            with self._gate:
-                self._views.discard(content["view"])
-                if not self._views:
-                    self._pause()
-        elif kind == "act":
-            self.send({"type": "answer", "id": content["id"], **self._answer(content)})
+    def _receive(self, content: Mapping[str, object], _buffers: object) -> None:
+        match content.get("type"):
+            case "have":
+                have = read(Have, content)
+                with self._gate:
+                    self._views.add(have["view"])
+                    self._heard = True
+                    self._known = have["at"]
+                    self._clean = min(self._clean, self._known)
+                    self._listen()
+                here: Here = {"type": "here"}
+                self.send(here)
+                self.flush()
+            case "closed":
+                with self._gate:
+                    self._views.discard(read(Closed, content)["view"])
+                    if not self._views:
+                        self._pause()
+            case "act":
+                self.send(self._answer(read(Act, content)))
 
-    def _answer(self, content: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, asked: Act) -> Answer | Refusal:
         try:
-            return {"value": self.act(content["name"], content.get("data") or {})}
+            return {"type": "answer", "id": asked["id"], "value": self.act(asked["name"], asked["data"])}
         except PlaygroundError as error:
-            return {"error": str(error)}
+            said = str(error)
         except Exception as error:  # whatever it is, the person who clicked must see it
-            return {"error": f"{type(error).__name__}: {error}"}
+            said = f"{type(error).__name__}: {error}"
+        return {"type": "answer", "id": asked["id"], "error": said}

@@ -4,32 +4,139 @@ Every item carries the times at which it came and went, so whoever draws it can 
 asking again: a mark that begins after the moment is not there yet, an attempt that ends after it is still
 running. Times are seconds since the recording began, to the microsecond.
 
-The tables:
-
-| table | id | item |
-|---|---|---|
-| traces | invocation id | target, status, parent, sent, failure, last_failure, aborted |
-| attempts | invocation#number | pod, at, end, outcome, known, failure, waits (rows) |
-| entries | invocation/row | type, label, in, out, size, out_size, failure, callee, until, marks |
-| pods | name | label, n (ordinal), service, revision, phase, at, ready, gone |
-| effects | f and the position | n, kind, at, key, repeated, refused, body, pod, trace, attempt, row, outside |
-
-A row is "e" and the entry's index, or "s" and the signal's number or name. `marks` is
-{attempt number: [how, at, until, proposed]}. What is empty is left out. Values are previews of at most
-80 characters: the whole one is in `details`.
+What is empty is left out. Values are previews of at most 80 characters: the whole one is in `details`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 
 from playground.recording import Attempt, Effect, Entry, Mark, Pod, Timeline, Trace
-from playground.recording.trace import RowKey
-from playground.views.live import Change, Picture
+from playground.recording.changes import Change
+from playground.recording.trace import How, Outcome, RowKey
+from playground.views.messages import Delta, Picture
 
 PREVIEW = 80
-Item = dict[str, Any]
+
+Failure = tuple[int, str]
+"""Code and message."""
+MarkItem = tuple[How, float] | tuple[How, float, float | None] | tuple[How, float, float | None, float | None]
+"""What became of an entry in an attempt: how, since when, until when, and when a step's result was handed over."""
+
+
+class TraceItem(TypedDict):
+    """An invocation. `parent` is its caller's id, `status_at` when its status was heard of."""
+
+    target: str
+    status: str
+    parent: NotRequired[str]
+    sent: NotRequired[float]
+    failure: NotRequired[Failure]
+    last_failure: NotRequired[str]
+    aborted: NotRequired[Literal["killed", "cancelled"]]
+    status_at: NotRequired[float]
+
+
+class AttemptItem(TypedDict):
+    """An attempt, on a pod. `known` counts the journal entries it was given, `waits` are rows it was suspended on."""
+
+    pod: str
+    at: float
+    outcome: Outcome
+    end: NotRequired[float]
+    known: NotRequired[int]
+    failure: NotRequired[Failure]
+    waits: NotRequired[list[str]]
+
+
+_In = TypedDict("_In", {"in": str}, total=False)
+
+
+class EntryItem(_In):
+    """A journal entry: previews of the values that went in and came out, with their sizes in bytes.
+
+    `until` is the end of a sleep or of a delay. `marks` are by the attempt's number.
+    """
+
+    type: str
+    label: NotRequired[str]
+    size: NotRequired[int]
+    out: NotRequired[str]
+    out_size: NotRequired[int]
+    failure: NotRequired[Failure]
+    callee: NotRequired[str]
+    until: NotRequired[float]
+    marks: dict[str, MarkItem]
+
+
+class LensPod(TypedDict):
+    """A pod. `n` is its ordinal, 0 if it never had an attempt."""
+
+    label: str
+    n: int
+    service: str
+    revision: str
+    phase: str
+    at: float
+    ready: NotRequired[float]
+    gone: NotRequired[float]
+
+
+class EffectItem(TypedDict):
+    """A request that reached the outside world: `trace`, `attempt` and `row` are where it came from, if that is known.
+
+    `repeated`: its key was known, so nothing happened again. `outside`: no step caused it.
+    """
+
+    n: int
+    kind: str
+    at: float
+    trace: str
+    key: NotRequired[str]
+    repeated: NotRequired[Literal[True]]
+    refused: NotRequired[Literal[True]]
+    body: NotRequired[str]
+    pod: NotRequired[str]
+    attempt: NotRequired[int]
+    row: NotRequired[str]
+    outside: NotRequired[Literal[True]]
+
+
+class LensValues(TypedDict):
+    """The invocation, when the recording began (Unix seconds), its latest moment; whether there is a kernel to act."""
+
+    root: str
+    origin: float
+    until: float
+    open: NotRequired[bool]
+
+
+class LensTables(TypedDict):
+    """Invocations by id; attempts as "invocation#number"; entries as "invocation/row"; pods by name; effects.
+
+    A row is "e" and the entry's index, or "s" and the signal's number or name.
+    """
+
+    traces: dict[str, TraceItem]
+    attempts: dict[str, AttemptItem]
+    entries: dict[str, EntryItem]
+    pods: dict[str, LensPod]
+    effects: dict[str, EffectItem]
+
+
+class LensChanged(TypedDict, total=False):
+    """The same tables, as far as something in them is new."""
+
+    traces: dict[str, TraceItem | None]
+    attempts: dict[str, AttemptItem | None]
+    entries: dict[str, EntryItem | None]
+    pods: dict[str, LensPod | None]
+    effects: dict[str, EffectItem | None]
+
+
+LensPicture = Picture[LensValues, LensTables]
+LensDelta = Delta[LensValues, LensChanged]
 
 
 def row_id(row: RowKey) -> str:
@@ -37,21 +144,30 @@ def row_id(row: RowKey) -> str:
     return f"{row[0][0]}{row[1]}"
 
 
-def picture(timeline: Timeline, root: str) -> Picture:
+def picture(timeline: Timeline, root: str) -> LensPicture:
     """All there is to show of an invocation and those it has called."""
     traces = timeline.family(root)
-    tables: dict[str, dict[str, Item | None]] = {"traces": {}, "attempts": {}, "entries": {}}
+    attempts: dict[str, AttemptItem] = {}
+    entries: dict[str, EntryItem] = {}
     for trace in traces:
-        _put_trace(tables, timeline, trace)
-    tables["pods"] = {pod.name: _pod(timeline, pod) for pod in pods(timeline, traces)}
-    tables["effects"] = _effects(timeline, {trace.id for trace in traces}, range(len(timeline.effects)))
-    return {"values": _values(timeline, root), "tables": tables}
+        attempts |= _attempts(timeline, trace)
+        entries |= _entries(timeline, trace)
+    return {
+        "values": _values(timeline, root),
+        "tables": {
+            "traces": {trace.id: _trace(timeline, trace) for trace in traces},
+            "attempts": attempts,
+            "entries": entries,
+            "pods": {pod.name: _pod(timeline, pod) for pod in pods(timeline, traces)},
+            "effects": _effects(timeline, {trace.id for trace in traces}, range(len(timeline.effects))),
+        },
+    }
 
 
-def delta(timeline: Timeline, root: str, changes: Collection[Change]) -> Picture | None:
+def delta(timeline: Timeline, root: str, changes: Collection[Change]) -> LensDelta | None:
     """What these changes do to the picture; None if they do not concern it."""
     traces = {trace.id: trace for trace in timeline.family(root)}
-    tables: dict[str, dict[str, Item | None]] = {}
+    tables: LensChanged = {}
     whole: set[str] = set()
     pods_changed = False
     for kind, *what in changes:
@@ -74,10 +190,11 @@ def delta(timeline: Timeline, root: str, changes: Collection[Change]) -> Picture
                     pods_changed = True
                     for child in timeline.family(entry.callee):
                         whole.add(child.id)
-                        _put_trace(tables, timeline, child)
-                        tables.setdefault("effects", {}).update(
-                            _effects(timeline, {child.id}, range(len(timeline.effects)))
-                        )
+                        effects = _effects(timeline, {child.id}, range(len(timeline.effects)))
+                        tables.setdefault("traces", {})[child.id] = _trace(timeline, child)
+                        tables.setdefault("attempts", {}).update(_attempts(timeline, child))
+                        tables.setdefault("entries", {}).update(_entries(timeline, child))
+                        tables.setdefault("effects", {}).update(effects)
     if pods_changed and (changed := _changed_pods(timeline, list(traces.values()))):
         tables["pods"] = changed
     return {"values": _values(timeline, root), "tables": tables} if tables else None
@@ -89,7 +206,7 @@ def pods(timeline: Timeline, traces: Iterable[Trace]) -> list[Pod]:
     return [pod for pod in _serving(timeline, traces) if _overlaps(pod, began, ended)]
 
 
-def _changed_pods(timeline: Timeline, traces: list[Trace]) -> dict[str, Item | None]:
+def _changed_pods(timeline: Timeline, traces: list[Trace]) -> dict[str, LensPod | None]:
     began, ended = _span(timeline, traces)
     serving = [pod for pod in _serving(timeline, traces) if pod.gone_at is None or pod.gone_at >= began]
     # A pod may turn out to have come after the end: then it is taken away again.
@@ -129,50 +246,58 @@ def entry_id(trace: Trace, entry: Entry) -> str:
     return f"{trace.id}/{row_id(entry.row)}"
 
 
-def _values(timeline: Timeline, root: str) -> dict[str, Any]:
+def _values(timeline: Timeline, root: str) -> LensValues:
     return {"root": root, "origin": timeline.began_at or 0.0, "until": _time(timeline, timeline.latest_at)}
 
 
-def _put_trace(tables: dict[str, dict[str, Item | None]], timeline: Timeline, trace: Trace) -> None:
-    tables.setdefault("traces", {})[trace.id] = _trace(timeline, trace)
-    attempts, entries = tables.setdefault("attempts", {}), tables.setdefault("entries", {})
-    for attempt in trace.attempts:
-        attempts[attempt_id(attempt)] = _attempt(timeline, attempt)
-    for entry in trace.entries:
-        entries[entry_id(trace, entry)] = _entry(timeline, trace, entry)
+def _attempts(timeline: Timeline, trace: Trace) -> dict[str, AttemptItem]:
+    return {attempt_id(attempt): _attempt(timeline, attempt) for attempt in trace.attempts}
 
 
-def _trace(timeline: Timeline, trace: Trace) -> Item:
-    return {
-        "target": _text(trace.target),
-        "status": trace.status,
-        **_some(
-            parent=trace.parent,
-            sent=_time(timeline, trace.sent_at),
-            failure=_failure(trace.failure),
-            last_failure=_text(trace.last_failure, 300),
-            aborted=trace.aborted,
-            status_at=_time(timeline, trace.status_at or None),
-        ),
-    }
+def _entries(timeline: Timeline, trace: Trace) -> dict[str, EntryItem]:
+    return {entry_id(trace, entry): _entry(timeline, trace, entry) for entry in trace.entries}
 
 
-def _attempt(timeline: Timeline, attempt: Attempt) -> Item:
-    return {
+def _trace(timeline: Timeline, trace: Trace) -> TraceItem:
+    item: TraceItem = {"target": _text(trace.target), "status": trace.status}
+    if trace.parent:
+        item["parent"] = trace.parent
+    if trace.sent_at is not None:
+        item["sent"] = _time(timeline, trace.sent_at)
+    if trace.failure:
+        item["failure"] = _failure(trace.failure)
+    if trace.last_failure:
+        item["last_failure"] = _text(trace.last_failure, 300)
+    if trace.aborted:
+        item["aborted"] = trace.aborted
+    if trace.status_at:
+        item["status_at"] = _time(timeline, trace.status_at)
+    return item
+
+
+def _attempt(timeline: Timeline, attempt: Attempt) -> AttemptItem:
+    item: AttemptItem = {
         "pod": attempt.pod,
         "at": _time(timeline, attempt.started_at),
         "outcome": attempt.outcome,
-        **_some(
-            end=_time(timeline, attempt.ended_at),
-            known=attempt.known_entries,
-            failure=_failure(attempt.failure),
-            waits=[row_id(row) for row in attempt.waits_for],
-        ),
+        "known": attempt.known_entries,
     }
+    if attempt.ended_at is not None:
+        item["end"] = _time(timeline, attempt.ended_at)
+    if attempt.failure:
+        item["failure"] = _failure(attempt.failure)
+    if attempt.waits_for:
+        item["waits"] = [row_id(row) for row in attempt.waits_for]
+    return item
 
 
-def _entry(timeline: Timeline, trace: Trace, entry: Entry) -> Item:
-    item: Item = {"type": entry.type}
+def _entry(timeline: Timeline, trace: Trace, entry: Entry) -> EntryItem:
+    marks = {
+        str(attempt.number): _mark(timeline, mark)
+        for attempt in trace.attempts
+        if (mark := attempt.marks.get(entry.row)) is not None and mark.how != "delivered"
+    }
+    item: EntryItem = {"type": entry.type, "marks": marks}
     if entry.label:
         item["label"] = _text(entry.label, 200)
     if entry.value:
@@ -185,37 +310,34 @@ def _entry(timeline: Timeline, trace: Trace, entry: Entry) -> Item:
         item["callee"] = entry.callee
     if entry.until is not None:
         item["until"] = _time(timeline, entry.until)
-    item["marks"] = {
-        str(attempt.number): _mark(timeline, mark)
-        for attempt in trace.attempts
-        if (mark := attempt.marks.get(entry.row)) is not None and mark.how != "delivered"
-    }
     return item
 
 
-def _mark(timeline: Timeline, mark: Mark) -> list[Any]:
-    times = [_time(timeline, mark.at), _time(timeline, mark.until), _time(timeline, mark.proposed_at)]
-    while len(times) > 1 and times[-1] is None:
-        times.pop()
-    return [mark.how, *times]
+def _mark(timeline: Timeline, mark: Mark) -> MarkItem:
+    at = _time(timeline, mark.at)
+    until = None if mark.until is None else _time(timeline, mark.until)
+    if mark.proposed_at is not None:
+        return mark.how, at, until, _time(timeline, mark.proposed_at)
+    return (mark.how, at) if until is None else (mark.how, at, until)
 
 
-def _pod(timeline: Timeline, pod: Pod) -> Item:
-    return {
+def _pod(timeline: Timeline, pod: Pod) -> LensPod:
+    item: LensPod = {
         "label": _text(pod.label),
         "n": pod.ordinal,
         "service": _text(pod.service),
         "revision": _text(pod.revision),
         "phase": pod.phase,
         "at": _time(timeline, pod.started_at),
-        **_some(
-            ready=_time(timeline, pod.ready_at),
-            gone=_time(timeline, pod.gone_at),
-        ),
     }
+    if pod.ready_at is not None:
+        item["ready"] = _time(timeline, pod.ready_at)
+    if pod.gone_at is not None:
+        item["gone"] = _time(timeline, pod.gone_at)
+    return item
 
 
-def _effects(timeline: Timeline, traces: Collection[str], positions: Iterable[int]) -> dict[str, Item | None]:
+def _effects(timeline: Timeline, traces: Collection[str], positions: Iterable[int]) -> dict[str, EffectItem]:
     return {
         f"f{position}": _effect(timeline, effect)
         for position in positions
@@ -223,39 +345,41 @@ def _effects(timeline: Timeline, traces: Collection[str], positions: Iterable[in
     }
 
 
-def _effect(timeline: Timeline, effect: Effect) -> Item:
-    attempt = timeline.attempts.get((effect.pod, effect.attempt))
-    return {
+def _effect(timeline: Timeline, effect: Effect) -> EffectItem:
+    item: EffectItem = {
         "n": effect.number,
         "kind": _text(effect.kind),
         "at": _time(timeline, effect.at),
         "trace": effect.invocation,
-        **_some(
-            key=_text(effect.key),
-            repeated=effect.repeated,
-            refused=effect.refused,
-            body=_text(effect.body),
-            pod=effect.pod,
-            attempt=attempt.number if attempt else None,
-            row=row_id(effect.row) if effect.row else None,
-            outside=effect.outside,
-        ),
     }
+    if effect.key:
+        item["key"] = _text(effect.key)
+    if effect.repeated:
+        item["repeated"] = True
+    if effect.refused:
+        item["refused"] = True
+    if effect.body:
+        item["body"] = _text(effect.body)
+    if effect.pod:
+        item["pod"] = effect.pod
+    if attempt := timeline.attempts.get((effect.pod, effect.attempt)):
+        item["attempt"] = attempt.number
+    if effect.row:
+        item["row"] = row_id(effect.row)
+    if effect.outside:
+        item["outside"] = True
+    return item
 
 
-def _time(timeline: Timeline, at: float | None) -> float | None:
-    return None if at is None else round(at - (timeline.began_at or 0.0), 6)
+def _time(timeline: Timeline, at: float) -> float:
+    return round(at - (timeline.began_at or 0.0), 6)
 
 
-def _failure(failure: tuple[int, str] | None) -> list[Any] | None:
-    return [failure[0], _text(failure[1], 300)] if failure else None
+def _failure(failure: tuple[int, str]) -> Failure:
+    return failure[0], _text(failure[1], 300)
 
 
 def _text(text: str, most: int = PREVIEW) -> str:
     """A preview that UTF-8 can carry: half surrogates, which JSON may smuggle in, become question marks."""
     short = text if len(text) <= most else text[: most - 1] + "…"
     return short if short.isascii() else short.encode("utf-8", "replace").decode("utf-8")
-
-
-def _some(**fields: Any) -> Item:
-    return {name: value for name, value in fields.items() if value not in (None, "", []) and value is not False}

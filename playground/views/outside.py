@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from playground.core.text import duration, times
-from playground.views.live import Picture
+from playground.views.model import EffectItem, LensPicture
 
 
-def outside(picture: Picture) -> list[str]:
+def outside(picture: LensPicture) -> list[str]:
     """What the outside world saw, step by step: "“send email” reached the outside world twice"."""
     seen: dict[str, dict[str, int]] = {}
-    for effect in sorted(picture["tables"]["effects"].values(), key=lambda effect: float(effect["at"])):
-        entry = picture["tables"]["entries"].get(f"{effect['trace']}/{effect.get('row')}", {})
-        name = f"“{entry.get('label') or effect.get('kind') or 'an effect'}”"
+    for effect in sorted(picture["tables"]["effects"].values(), key=lambda effect: effect["at"]):
+        entry = picture["tables"]["entries"].get(f"{effect['trace']}/{effect.get('row')}")
+        name = f"“{(entry and entry.get('label')) or effect['kind'] or 'an effect'}”"
         if effect.get("outside"):
             name += ", outside of any step,"
         counts = seen.setdefault(name, {"happened": 0, "repeated": 0, "refused": 0})
@@ -27,7 +26,7 @@ def outside(picture: Picture) -> list[str]:
     ]
 
 
-def misbehaviour(faults: Mapping[str, Any]) -> list[str]:
+def misbehaviour(faults: Mapping[str, float]) -> list[str]:
     """How a kind of the outside world misbehaves, one line per fault; none if it behaves. As `pg.ledger.misbehave`."""
     told = []
     if faults.get("down"):
@@ -46,6 +45,6 @@ def misbehaviour(faults: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def effect_word(effect: Mapping[str, Any]) -> str:
+def effect_word(effect: EffectItem) -> str:
     """What became of a request to the outside world: "happened", "repeated" or "refused"."""
     return "repeated" if effect.get("repeated") else "refused" if effect.get("refused") else "happened"

@@ -7,13 +7,10 @@ the font that comes with Pillow is used for plain text, so the same run looks th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from playground.core.text import clean, duration
 from playground.recording import Timeline
 from playground.views import layout, model, text
-from playground.views.live import Picture
+from playground.views.model import AttemptItem, EffectItem, EntryItem, LensPicture, LensPod, MarkItem
 from playground.views.outside import effect_word, outside
 from playground.views.pen import PAPER, Ink, Pen, measure, tint
 
@@ -32,7 +29,6 @@ _LEGEND = (
     *("executed now", "replayed from the journal", "killed; a step: cut off", "failed", "suspended"),
     *("reached the outside world", "known by its key", "refused", "cold start", "stopped"),
 )
-Item = Mapping[str, Any]
 
 
 def png(timeline: Timeline, invocation: str) -> bytes:
@@ -45,18 +41,18 @@ def png(timeline: Timeline, invocation: str) -> bytes:
 class _Drawing:
     """One picture in the making. Lengths are in pixels of the size it is shown in."""
 
-    def __init__(self, picture: Picture, root: str) -> None:
+    def __init__(self, picture: LensPicture, root: str) -> None:
         tables = picture["tables"]
         self.picture, self.root = picture, root
-        self.pods: list[tuple[str, Item]] = sorted(tables["pods"].items(), key=lambda pod: float(pod[1]["at"]))
+        self.pods: list[tuple[str, LensPod]] = sorted(tables["pods"].items(), key=lambda pod: pod[1]["at"])
         self.lanes = layout.lanes(self.pods)
-        self.effects: list[Item] = sorted(tables["effects"].values(), key=lambda effect: float(effect["at"]))
+        self.effects: list[EffectItem] = sorted(tables["effects"].values(), key=lambda effect: effect["at"])
         self.attempts = layout.attempts_of(picture, root)
         self.began, self.ended = layout.span(picture)
         self.axis = layout.axis(picture, [root])
         rows = [(key.partition("/")[2], item) for key, item in tables["entries"].items() if key.startswith(f"{root}/")]
         self.left_out = max(0, len(rows) - HEAD_ROWS - TAIL_ROWS)
-        self.rows: list[tuple[str, Item | None]] = list(rows)
+        self.rows: list[tuple[str, EntryItem | None]] = list(rows)
         if self.left_out:
             self.rows = [*rows[:HEAD_ROWS], ("", None), *rows[-TAIL_ROWS:]]
         self.lanes_top = 62
@@ -117,7 +113,7 @@ class _Drawing:
 
     def pod_lanes(self) -> None:
         self.pen.write(14, self.lanes_top, "Pods", 12, bold=True)
-        revisions = ", ".join(dict.fromkeys(str(pod["revision"]) for _, pod in self.pods))
+        revisions = ", ".join(dict.fromkeys(pod["revision"] for _, pod in self.pods))
         self.pen.write(14, self.lanes_top + 15, f"revision {revisions}" if revisions else "", 10, QUIET, most=SIDE - 24)
         for name, pod in self.pods:
             gone = min(pod.get("gone", self.ended), self.ended)
@@ -133,7 +129,7 @@ class _Drawing:
                 ready + 5, top + 1, f"pod {pod['n']}" if room > 42 else str(pod["n"]) if room > 14 else "", 10
             )
             if pod.get("gone", self.ended + 1) <= self.ended:
-                self.pod_end(right, top + 6, str(pod["phase"]))
+                self.pod_end(right, top + 6, pod["phase"])
         steps = layout.pod_counts((pod for _, pod in self.pods), self.began, self.ended)
         bottom = self.outside_top - 4
         for began, ended, count in steps:
@@ -166,7 +162,7 @@ class _Drawing:
             self.triangle(x, self.outside_top + 8, effect_word(effect))
             later = self.effects[position + 1 :]
             if not later or self.x(later[0]["at"]) - x > 70:
-                self.pen.write(x + 9, self.outside_top + 2, str(effect.get("kind", "")), 10, BAD, most=80)
+                self.pen.write(x + 9, self.outside_top + 2, effect["kind"], 10, BAD, most=80)
 
     def heads(self) -> None:
         self.pen.write(14, self.rows_top - 20, "Journal", 12, QUIET)
@@ -198,23 +194,23 @@ class _Drawing:
             for n, line in enumerate(lines):
                 self.pen.write(left + 5, self.heads_top + 18 + 12 * n, line, 10, ink, most=room - 5)
 
-    def told(self, number: int, attempt: Item) -> str:
+    def told(self, number: int, attempt: AttemptItem) -> str:
         hows = [mark[0] for _, entry in self.all_entries() if (mark := entry["marks"].get(str(number)))]
         parts = [f"{hows.count(how)} {how}" for how in ("replayed", "executed") if how in hows]
         mismatch = attempt["outcome"] == "failed" and (attempt.get("failure") or [0])[0] == 570
-        outcome = "journal mismatch" if mismatch else attempt["outcome"]
+        outcome: str = "journal mismatch" if mismatch else attempt["outcome"]
         for _, entry in self.all_entries():
             if entry["marks"].get(str(number), [""])[0] in ("cut off", "failed"):
                 outcome += f" in “{entry.get('label') or entry['type']}”"
                 break
         return ", ".join([*parts, outcome])
 
-    def row(self, top: float, row: str, entry: Item | None) -> None:
+    def row(self, top: float, row: str, entry: EntryItem | None) -> None:
         if entry is None:
             self.pen.write(SIDE / 2, top + 10, f"… {self.left_out} more entries …", 11, QUIET, align="middle")
             return
         label = entry.get("label") or (entry.get("failure") or ["", ""])[1]
-        label = label or entry.get("in" if entry["type"] in ("Input", "Output") else "out", "")
+        label = label or (entry.get("in", "") if entry["type"] in ("Input", "Output") else entry.get("out", ""))
         self.pen.write(34, top + 5, row[1:] if row.startswith("e") else "·", 10, QUIET, align="right")
         self.pen.write(44, top + 3, entry["type"], 12, bold=True)
         self.pen.write(44, top + 18, label, 11, QUIET, most=SIDE - 54)
@@ -228,7 +224,7 @@ class _Drawing:
             if effect["trace"] == self.root and effect.get("row") == row:
                 self.triangle(self.x(effect["at"]), top + 5, effect_word(effect), small=True)
 
-    def mark(self, y: float, entry: Item, attempt: Item, mark: list[Any]) -> None:
+    def mark(self, y: float, entry: EntryItem, attempt: AttemptItem, mark: MarkItem) -> None:
         how, at, *rest = mark
         colour, end = self.colour(attempt), self.x(self.end_of(attempt))
         until = self.x(rest[0]) if rest and rest[0] is not None else end
@@ -254,7 +250,7 @@ class _Drawing:
         elif entry["type"] == "Output" and attempt["outcome"] == "completed":
             self.pen.diamond(x + 15, y, 6, BAD) if entry.get("failure") else self.pen.check(x + 15, y, GOOD)
 
-    def wait(self, y: float, number: int, attempt: Item) -> None:
+    def wait(self, y: float, number: int, attempt: AttemptItem) -> None:
         left = self.x(self.end_of(attempt))
         right = self.x(self.attempts[number]["at"] if number < len(self.attempts) else self.ended)
         colour = self.colour(attempt)
@@ -298,18 +294,19 @@ class _Drawing:
 
     # -- what they have in common -----------------------------------------------------------------------
 
-    def all_entries(self) -> list[tuple[str, Item]]:
+    def all_entries(self) -> list[tuple[str, EntryItem]]:
         prefix = f"{self.root}/"
         return [(key, item) for key, item in self.picture["tables"]["entries"].items() if key.startswith(prefix)]
 
-    def ordinal(self, attempt: Item) -> int:
-        return int(self.picture["tables"]["pods"].get(attempt["pod"], {}).get("n", 0))
+    def ordinal(self, attempt: AttemptItem) -> int:
+        pod = self.picture["tables"]["pods"].get(attempt["pod"])
+        return pod["n"] if pod else 0
 
-    def colour(self, attempt: Item) -> Ink:
+    def colour(self, attempt: AttemptItem) -> Ink:
         return PODS[(max(1, self.ordinal(attempt)) - 1) % 4]
 
-    def end_of(self, attempt: Item) -> float:
-        return float(attempt.get("end", self.ended))
+    def end_of(self, attempt: AttemptItem) -> float:
+        return attempt.get("end", self.ended)
 
 
 def _wrap(told: str, room: float) -> list[str]:

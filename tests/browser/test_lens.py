@@ -423,7 +423,7 @@ LEAKS = """async ([source, snapshot]) => {
 
 def test_fifty_lenses_opened_and_closed_leave_nothing(page: Page) -> None:
     recording, root = recorded("signup")
-    snapshot = {"at": 1, "now": 0, **model.picture(recording.timeline, root)}
+    snapshot: dict[str, Any] = {"at": 1, "now": 0, **model.picture(recording.timeline, root)}
     snapshot["values"]["open"] = True
     del snapshot["tables"]["traces"][root]["status_at"]
     snapshot["tables"]["traces"][root]["status"] = "running"  # so that it draws on and on

@@ -12,6 +12,7 @@ from playground.errors import PlaygroundError, RequestError, WaitTimeout
 from playground.views.panels.board import Board
 from playground.views.panels.queues import key_queues
 from tests.local.conftest import eventually
+from tests.unit.pages import ask
 
 pytestmark = pytest.mark.local
 
@@ -58,7 +59,8 @@ def board(shop: Playground) -> Board:
 
 def send(board: Board, key: str, handler: str = "add", body: str | None = "1", **more: Any) -> list[str]:
     data = {"service": "Cart", "handler": handler, "key": key, "body": body, **more}
-    return list(board.act("requests.send", data)["invocations"])
+    answer: Any = board.act("requests.send", data)
+    return list(answer["invocations"])
 
 
 def test_a_state_is_replaced_as_a_whole(shop: Playground) -> None:
@@ -126,7 +128,7 @@ def test_ten_requests_on_ten_keys(board: Board, shop: Playground) -> None:
 
 def test_ten_requests_with_one_idempotency_key_are_one(board: Board, shop: Playground) -> None:
     data = {"service": "Cart", "handler": "add", "key": "ada", "body": "1", "idempotencyKey": "k", "times": 10}
-    answer = board.act("requests.send", data)
+    answer: Any = board.act("requests.send", data)
     assert len(set(answer["invocations"])) == 1
     assert "9 of them were known by their key already" in answer["said"]
     shop.invocation(answer["invocations"][0]).result()
@@ -168,7 +170,8 @@ def test_restates_verbs(board: Board, shop: Playground) -> None:
     shop.invocation(first).wait_for(status="suspended")
     board.act("invocations.kill", {"invocation": first})
     eventually(lambda: shop.invocation(first).trace.done)
-    (again,) = board.act("invocations.restart-as-new", {"invocation": first})["invocations"]
+    answer: Any = board.act("invocations.restart-as-new", {"invocation": first})
+    (again,) = answer["invocations"]
     shop.invocation(again).wait_for(status="suspended")
     (pending,) = shop.invocation(again).awakeables
     board.act("awakeables.resolve", {"awakeable": pending, "value": '"yes"'})
@@ -190,13 +193,13 @@ def test_killing_a_pod_is_not_killing_an_invocation(board: Board, shop: Playgrou
     (sent,) = send(board, "ada", "slow", None)
     shop.invocation(sent).wait_for(entry="Sleep")
     (pod,) = shop.pods
-    answer = board.act("pods.kill", {"pod": pod.name})
+    answer: Any = board.act("pods.kill", {"pod": pod.name})
     assert "on another pod" in answer["said"]
     assert shop.invocation(sent).result() is None
     assert [attempt.outcome for attempt in shop.invocation(sent).attempts] == ["killed", "completed"]
 
 
 def test_an_error_in_the_page_says_what_why_and_fix(board: Board) -> None:
-    answer = board._answer({"name": "pods.kill", "data": {"pod": "shop-00001-9"}})
+    answer = ask(board, "pods.kill", pod="shop-00001-9")
     assert "no pod 'shop-00001-9'" in answer["error"]
     assert "Fix:" in answer["error"]

@@ -60,7 +60,7 @@ def test_any_events_can_be_sent_to_a_page(said: list[Event]) -> None:
         assert model.delta(timeline, trace.id, dict.fromkeys(timeline.changes).keys()) is not None
     json.dumps(all_details(recording, recording.invocations), allow_nan=False, ensure_ascii=False).encode()
     for panel in ALL:
-        items = panel.items(timeline, None)
+        items = panel.items(timeline)
         json.dumps(items, allow_nan=False, ensure_ascii=False).encode()
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from playground.recording import Recording, Timeline
 from playground.recording.fold import Fold
-from playground.views.live import Picture, apply
 from playground.views.panels.awakeables import AwakeablesPanel, pending
 from playground.views.panels.board import Board, Panels
 from playground.views.panels.invocations import InvocationsPanel
@@ -20,9 +19,10 @@ from playground.views.panels.pods import GONE, PodsPanel
 from playground.views.panels.queues import QueuePanel, key_queues
 from playground.views.panels.requests import RequestsPanel
 from playground.views.panels.state import StatePanel, item_id
+from tests.unit.pages import apply, arrived, ask
 from tests.unit.stories import Tale, awakeable, long_day
 
-ALL: Sequence[Panel] = (
+ALL: Sequence[Panel[object]] = (
     RequestsPanel(),
     PodsPanel(),
     StatePanel(),
@@ -33,22 +33,22 @@ ALL: Sequence[Panel] = (
 )
 
 
-def whole(panel: Panel, timeline: Timeline) -> dict[str, Any]:
-    return panel.items(timeline, None)
+def whole(panel: Panel[object], timeline: Timeline) -> dict[str, Any]:
+    return dict(arrived(panel.items(timeline)))
 
 
 @pytest.mark.parametrize("panel", ALL, ids=lambda panel: panel.name)
-def test_a_picture_with_its_deltas_is_the_later_picture(panel: Panel) -> None:
+def test_a_picture_with_its_deltas_is_the_later_picture(panel: Panel[object]) -> None:
     events = long_day().events
     for start in range(0, len(events), 5):
         timeline = Fold(events[:start])
-        page: Picture = {"tables": {panel.name: whole(panel, timeline)}}
+        page: dict[str, Any] = {"tables": {panel.name: whole(panel, timeline)}}
         position = len(timeline.changes)
         for number, event in enumerate(events[start:], 1):
             timeline.add(event)
             if number % 3 == 0 or number == len(events) - start:
                 changes = dict.fromkeys(timeline.changes.since(position) or ())
-                apply(page, {"tables": {panel.name: panel.items(timeline, changes)}})
+                apply(page, {"tables": {panel.name: panel.changed(timeline, changes)}})
                 position = len(timeline.changes)
         final = whole(panel, timeline)
         if panel.name == "requests":  # a start for the next body is only looked up at display
@@ -58,7 +58,7 @@ def test_a_picture_with_its_deltas_is_the_later_picture(panel: Panel) -> None:
 
 
 @pytest.mark.parametrize("panel", ALL, ids=lambda panel: panel.name)
-def test_items_are_json(panel: Panel) -> None:
+def test_items_are_json(panel: Panel[object]) -> None:
     json.dumps(whole(panel, Fold(long_day().events)), allow_nan=False).encode()
 
 
@@ -154,9 +154,10 @@ def test_hostile_text_is_sent_as_text_and_clipped() -> None:
         assert len(json.dumps(items, ensure_ascii=False).encode()) < 20_000
     recording = Recording(tale.events)
     shown = hostile.replace("\ud800", "?")  # what came in is text that UTF-8 can carry
-    assert len(StatePanel().whole(recording, {"service": "User", "key": shown, "name": shown})) == 1_000_000
-    assert len(PodsPanel().whole(recording, {"pod": "shop-1"})) > 1_000_000
-    assert InvocationsPanel().whole(recording, {"invocation": "inv_1", "part": "body"}).startswith('"<script>')
+    assert len(StatePanel().whole(recording, {"service": "User", "key": shown, "name": shown})["text"]) == 1_000_000
+    assert len(PodsPanel().whole(recording, {"pod": "shop-1"})["text"]) > 1_000_000
+    body = InvocationsPanel().whole(recording, {"invocation": "inv_1", "part": "body"})
+    assert body["text"].startswith('"<script>')
 
 
 def test_targets_are_split_at_the_outer_slashes() -> None:
@@ -181,7 +182,6 @@ def test_a_board_shows_its_panels_and_follows() -> None:
 
 def test_a_board_of_a_saved_recording_does_nothing() -> None:
     board: Board = Panels(Recording(long_day().events)).pods()
-    answer = board._answer({"name": "pods.kill", "data": {"pod": "shop-9"}})
-    assert "can only be looked at" in answer["error"]
-    assert "hello" in board.act("pods.whole", {"pod": "shop-1"})["text"]
+    assert "can only be looked at" in ask(board, "pods.kill", pod="shop-9")["error"]
+    assert "hello" in ask(board, "pods.whole", pod="shop-1")["value"]["text"]
     board.close()

@@ -10,11 +10,11 @@ import pytest
 from playground.errors import PlaygroundError, RequestError
 from playground.recording import Recording, Timeline
 from playground.recording.fold import Fold
-from playground.views.live import Picture, apply
 from playground.views.outside import misbehaviour
 from playground.views.panels import ledger
 from playground.views.panels.board import Panels
 from playground.views.panels.ledger import LedgerPanel
+from tests.unit.pages import apply, arrived
 from tests.unit.stories import Tale
 
 PANEL = LedgerPanel()
@@ -36,7 +36,7 @@ def story() -> Tale:
 
 
 def items(timeline: Timeline) -> dict[str, Any]:
-    return PANEL.items(timeline, None)
+    return dict(arrived(PANEL.items(timeline)))
 
 
 def test_entries_say_what_became_of_them_and_where_they_came_from() -> None:
@@ -79,13 +79,13 @@ def test_a_picture_with_its_deltas_is_the_later_picture(monkeypatch: pytest.Monk
     tale.say("ledger.cleared", last=11).say("effect.happened", number=12, effect="email", body="new")
     for step in (1, 2, 5, 100):
         timeline = Fold()
-        page: Picture = {"tables": {"ledger": items(timeline)}}
+        page: dict[str, Any] = {"tables": {"ledger": items(timeline)}}
         position = 0
         for number, event in enumerate(tale.events, 1):
             timeline.add(event)
             if number % step == 0 or number == len(tale.events):
                 changes = dict.fromkeys(timeline.changes.since(position) or ())
-                apply(page, {"tables": {"ledger": PANEL.items(timeline, changes)}})
+                apply(page, {"tables": {"ledger": PANEL.changed(timeline, changes)}})
                 position = len(timeline.changes)
                 assert page["tables"]["ledger"] == items(timeline), number
 
@@ -149,7 +149,7 @@ class FakeLedger:
 
 def test_what_the_page_may_ask_for() -> None:
     fake: Any = FakeLedger()
-    said = PANEL.act(
+    said: Any = PANEL.act(
         fake, "misbehave", {"kind": " email ", "fail": "2", "lose_answer": "all", "slow": "0.5", "down": True}
     )
     assert said["said"].startswith("email: down: nobody answers; slow: each request takes 500 ms; the next 2 requests")
@@ -180,5 +180,5 @@ def test_the_whole_of_a_body() -> None:
     tale = Tale().say("effect.happened", number=7, effect="email", body="x" * 1000)
     recording = Recording(tale.events)
     assert items(recording.timeline)["entry 7"]["body"]["length"] == 1000
-    assert PANEL.whole(recording, {"entry": "entry 7"}) == "x" * 1000
-    assert PANEL.whole(recording, {"entry": "entry 8"}) == ""
+    assert PANEL.whole(recording, {"entry": "entry 7"}) == {"text": "x" * 1000}
+    assert PANEL.whole(recording, {"entry": "entry 8"}) == {"text": ""}

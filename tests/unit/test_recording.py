@@ -17,9 +17,9 @@ from playground.recording import changes as changes_module
 from playground.recording.trace import MOST_LINES
 from playground.views import model, text
 from playground.views.lens import Lens, LensWidget
-from playground.views.live import apply
 from playground.views.panels.board import Panels
 from tests.unit.any_events import told
+from tests.unit.pages import apply, arrived
 from tests.unit.stories import Tale, long_day
 
 HEADER = json.dumps({"format": "durable-playground recording", "schema": 1})
@@ -239,7 +239,7 @@ def test_an_invocation_that_is_let_go_disappears_from_panels() -> None:
     recording = Recording(tale.events, limit=10**9)
     board = Panels(recording).dashboard()
     timeline = recording.timeline
-    page, position = board.picture(timeline), len(timeline.changes)
+    page, position = arrived(board.picture(timeline)), len(timeline.changes)
     recording.limit = 200_000
     timeline = recording.timeline
     changes = timeline.changes.since(position)

@@ -13,17 +13,18 @@ from PIL import Image
 
 from playground.shown import Atlas, Recording
 from playground.views.atlas import model, picture
-from playground.views.atlas.model import Gap, excerpt
+from playground.views.atlas.model import Gap, RunRow, excerpt
 from playground.views.picture import WIDTH
 from tests.unit.atlases import BAD, hostile, large, mixed, outcome, point
+from tests.unit.pages import ask
 from tests.unit.stories import Tale
 
 
-def rows(atlas: Atlas) -> list[dict[str, Any]]:
+def rows(atlas: Atlas) -> list[RunRow]:
     return list(model.picture(atlas)["tables"]["rows"].values())
 
 
-def signs(row: dict[str, Any]) -> list[tuple[str, str]]:
+def signs(row: RunRow) -> list[tuple[str, str]]:
     return [(sign, tone) for sign, tone, _ in row["cells"]]
 
 
@@ -35,21 +36,21 @@ def test_every_state_has_its_own_sign_tone_and_text() -> None:
     usual = [("right", "good"), ("right", "good"), ("never", "good"), ("once", "good")]
     assert signs(clean) == usual
     assert [text for _, _, text in clean["cells"]] == ["right", "right", "never", "once"]
-    assert twice["cells"][3] == ["twice", "bad", "twice !"]
-    assert state["cells"][1] == ["differs", "bad", "differs (1)"]
-    assert stuck["cells"][0] == ["stuck", "stuck", "stuck"]
-    assert (wrong["cells"][0], wrong["cells"][3]) == (["wrong", "bad", "wrong"], ["never", "bad", "never !"])
-    assert (failed["cells"][0], failed["cells"][2]) == (["failed", "bad", "failed"], ["often", "bad", "5 times !"])
-    assert nothing["cells"][0] == ["unknown", "quiet", "not reached"]
+    assert twice["cells"][3] == ("twice", "bad", "twice !")
+    assert state["cells"][1] == ("differs", "bad", "differs (1)")
+    assert stuck["cells"][0] == ("stuck", "stuck", "stuck")
+    assert (wrong["cells"][0], wrong["cells"][3]) == (("wrong", "bad", "wrong"), ("never", "bad", "never !"))
+    assert (failed["cells"][0], failed["cells"][2]) == (("failed", "bad", "failed"), ("often", "bad", "5 times !"))
+    assert nothing["cells"][0] == ("unknown", "quiet", "not reached")
 
 
 def test_why_is_told() -> None:
     reasons = [row["reasons"] for row in rows(mixed())]
     assert reasons[0] == []
-    assert reasons[1] == [["payment", "twice, and once in a clean run"], ["again", "payment in Shop/buy, Run charge"]]
-    assert reasons[2] == [["state", "Stock/ada: count is 2 instead of 1"]]
-    assert reasons[3] == [["stuck on", "Shop/buy: journal mismatch, on every retry"]]
-    assert reasons[4] == [["wrong result", "it returned 1 instead of 2"], ["payment", "never, and once in a clean run"]]
+    assert reasons[1] == [("payment", "twice, and once in a clean run"), ("again", "payment in Shop/buy, Run charge")]
+    assert reasons[2] == [("state", "Stock/ada: count is 2 instead of 1")]
+    assert reasons[3] == [("stuck on", "Shop/buy: journal mismatch, on every retry")]
+    assert reasons[4] == [("wrong result", "it returned 1 instead of 2"), ("payment", "never, and once in a clean run")]
 
 
 def test_what_deviates_is_what_the_atlas_says_is_broken() -> None:
@@ -70,11 +71,11 @@ def test_a_callees_points_stand_deeper() -> None:
 def test_the_columns_tell_what_is_usual() -> None:
     columns = model.picture(mixed())["values"]["columns"]
     assert columns == [
-        ["crashed", ""],
-        ["result", ""],
-        ["state", ""],
-        ["email", "clean run: never"],
-        ["payment", "clean run: once"],
+        ("crashed", ""),
+        ("result", ""),
+        ("state", ""),
+        ("email", "clean run: never"),
+        ("payment", "clean run: once"),
     ]
 
 
@@ -111,7 +112,7 @@ def test_an_outside_world_that_misbehaves() -> None:
     refused = outcome(point("payment is refused", act="fail", role=""), payment=0)
     atlas = Atlas("Shop/buy", "ledger", [refused.points[0]], [refused], Recording())
     values = model.picture(atlas)["values"]
-    assert values["columns"][0] == ["what goes wrong outside", ""]
+    assert values["columns"][0] == ("what goes wrong outside", "")
     assert values["summary"].startswith("1 point, the outside world misbehaving at each: ")
 
 
@@ -125,16 +126,16 @@ def test_without_effects_nothing_is_said_of_them() -> None:
 def test_a_step_that_ran_twice_is_told_and_bad_only_where_nothing_else_is_seen() -> None:
     twice = replace(outcome(point("a")), steps=2, ran_twice=("Shop/buy, Run charge",))
     seen = Atlas("Shop/buy", "pod", [point("a")], [twice], Recording())
-    assert rows(seen)[0]["cells"][-1] == ["twice", "quiet", "one ran twice"]
-    assert rows(seen)[0]["reasons"] == [["ran twice", "Shop/buy, Run charge"]]
+    assert rows(seen)[0]["cells"][-1] == ("twice", "quiet", "one ran twice")
+    assert rows(seen)[0]["reasons"] == [("ran twice", "Shop/buy, Run charge")]
     assert not rows(seen)[0]["deviates"]
     unseen = replace(twice, effects={}, expected={}, ran_twice=(), perhaps_twice=("Shop/buy, Run charge",))
     atlas = Atlas("Shop/buy", "pod", [point("a")], [unseen], Recording())
-    assert rows(atlas)[0]["cells"][-1] == ["twice", "bad", "one may have run twice"]
+    assert rows(atlas)[0]["cells"][-1] == ("twice", "bad", "one may have run twice")
     assert rows(atlas)[0]["deviates"]
     assert model.verdicts(atlas) == [("right result and state", True), ("every step once: not at 1", False)]
     assert model.summary(atlas).endswith("; steps one may have run twice at 1")
-    assert model.picture(atlas)["values"]["columns"][-1] == ["steps", ""]
+    assert model.picture(atlas)["values"]["columns"][-1] == ("steps", "")
     assert model.picture(atlas)["values"]["notes"] == atlas.rests_on
     assert "one may have run twice" in repr(atlas)
     assert picture.png(model.picture(atlas))
@@ -143,7 +144,7 @@ def test_a_step_that_ran_twice_is_told_and_bad_only_where_nothing_else_is_seen()
 def test_a_mismatch_is_told() -> None:
     healed = outcome(point("a"), result="mismatch", detail="an attempt of Shop/buy did not fit the journal (570)")
     atlas = Atlas("Shop/buy", "pod", [point("a")], [healed], Recording())
-    assert rows(atlas)[0]["cells"][0] == ["wrong", "bad", "mismatch"]
+    assert rows(atlas)[0]["cells"][0] == ("wrong", "bad", "mismatch")
     assert rows(atlas)[0]["reasons"][0][0] == "mismatch"
     assert rows(atlas)[0]["deviates"]
 
@@ -232,13 +233,9 @@ def test_in_a_notebook_it_is_a_widget_a_picture_and_the_same_text(monkeypatch: p
 # -- what the page asks for -------------------------------------------------------------------------
 
 
-def ask(atlas: Atlas, name: str, **data: Any) -> dict[str, Any]:
-    return atlas.widget._answer({"name": name, "data": data})
-
-
 def test_a_runs_replay_is_its_own() -> None:
     atlas = mixed()
-    run = ask(atlas, "run", row="2")["value"]
+    run = ask(atlas.widget, "run", row="2")["value"]
     tables = run["picture"]["tables"]
     assert run["picture"]["values"]["root"] == "inv_2"
     assert run["expanded"] == ["inv_2/e1"]  # it crashed in the callee
@@ -247,11 +244,11 @@ def test_a_runs_replay_is_its_own() -> None:
         (2, "ready", False),  # it was killed later, in another run
     ]
     assert list(tables["pods"]) == ["shop-2-0", "shop-2-1"]
-    assert ask(atlas, "run", row="0")["value"]["expanded"] == []
+    assert ask(atlas.widget, "run", row="0")["value"]["expanded"] == []
 
 
 def test_an_entrys_details() -> None:
-    found = ask(mixed(), "entry", entry="inv_1/e1")["value"]
+    found = ask(mixed().widget, "entry", entry="inv_1/e1")["value"]
     assert [frame["name"] for frame in found["frames"]][:2] == ["→ Call", "← Call invocation id"]
 
 
@@ -268,12 +265,12 @@ def test_an_entrys_details() -> None:
     ],
 )
 def test_what_is_not_there(name: str, data: dict[str, Any]) -> None:
-    assert "Fix:" in ask(mixed(), name, **data)["error"]
+    assert "Fix:" in ask(mixed().widget, name, **data)["error"]
 
 
 def test_a_run_nobody_recorded() -> None:
     atlas = Atlas("Shop/buy", "pod", [point("a")], [outcome(point("a"))], Recording(Tale().events))
-    assert "holds no invocation" in ask(atlas, "run", row="0")["error"]
+    assert "holds no invocation" in ask(atlas.widget, "run", row="0")["error"]
 
 
 def test_the_page_gets_all_rows_and_no_replay() -> None:

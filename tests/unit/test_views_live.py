@@ -7,17 +7,28 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 
 from playground.errors import RequestError
 from playground.recording import Event, Recording, Timeline
+from playground.recording.changes import Change
 from playground.views import live
-from playground.views.live import Change, LiveWidget, Picture, apply
+from playground.views.asked import answers
+from playground.views.live import LiveWidget
+from playground.views.messages import Delta, Nothing, Picture
+from tests.unit.pages import apply, arrived
+
+Values = dict[str, int]
+Tables = dict[str, dict[str, int]]
 
 
-class Counter(LiveWidget):
+class Echo(TypedDict):
+    text: str
+
+
+class Counter(LiveWidget[Values, Tables, Tables]):
     """Shows how many invocations there are; a delta names those that changed."""
 
     _esm = "export default { render() {} }"
@@ -27,22 +38,27 @@ class Counter(LiveWidget):
         self.threads: set[str] = set()
         super().__init__(recording)
 
-    def picture(self, timeline: Timeline) -> Picture:
+    def picture(self, timeline: Timeline) -> Picture[Values, Tables]:
         return {
             "values": {"count": len(timeline.invocations)},
             "tables": {"seen": dict.fromkeys(timeline.invocations, 1)},
         }
 
-    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Picture | None:
+    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Delta[Values, Tables] | None:
         touched = {change[1]: 1 for change in changes if change[0] == "trace"}
         return {"values": {"count": len(timeline.invocations)}, "tables": {"seen": touched}} if touched else None
 
-    def act(self, name: str, data: dict[str, Any]) -> Any:
-        if name == "refuse":
-            raise RequestError("It was refused.", "Because.", "Ask again.")
-        if name == "break":
-            raise ZeroDivisionError("by nought")
-        return data["text"]
+    @answers("echo")
+    def echo(self, asked: Echo) -> str:
+        return asked["text"]
+
+    @answers("refuse")
+    def refuse(self, asked: Nothing) -> str:
+        raise RequestError("It was refused.", "Because.", "Ask again.")
+
+    @answers("break")
+    def break_it(self, asked: Nothing) -> str:
+        raise ZeroDivisionError("by nought")
 
     def send(self, content: Any, buffers: Any = None) -> None:
         if content == {"type": "here"}:
@@ -51,13 +67,12 @@ class Counter(LiveWidget):
         self.sent.append(content)
 
 
-def page_of(widget: Counter) -> Picture:
+def page_of(widget: Counter) -> dict[str, Any]:
     """A page that has just got the widget's state."""
-    snapshot: Picture = widget.get_state()["snapshot"]
-    return snapshot
+    return dict(arrived(widget.get_state()["snapshot"]))
 
 
-def hear(page: Picture, messages: list[dict[str, Any]]) -> bool:
+def hear(page: dict[str, Any], messages: list[dict[str, Any]]) -> bool:
     """Apply deltas as live.js does; False if one begins after what the page has."""
     for message in messages:
         if message["from"] > page["at"]:

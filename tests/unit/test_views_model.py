@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from typing import Any
@@ -12,28 +11,30 @@ from hypothesis import strategies as st
 
 from playground.recording import Event, Recording
 from playground.views import model
-from playground.views.live import Picture, apply
 from tests.unit.any_events import events as any_events
+from tests.unit.pages import apply, arrived
 from tests.unit.stories import Tale, long_day
 
+Page = dict[str, Any]
 
-def followed(events: list[Event], cuts: list[int], root: str) -> tuple[Picture, Picture]:
+
+def followed(events: list[Event], cuts: list[int], root: str) -> tuple[Page, Page]:
     """The picture a page has that got deltas at these cuts, and the one it should have."""
     recording = Recording()
-    page: Picture = {}
+    page: Page = {}
     position = 0
     for begin, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
         recording.append(*events[begin:end])
         timeline = recording.timeline
         if not page:
-            page, position = copy.deepcopy(model.picture(timeline, root)), len(timeline.changes)
+            page, position = arrived(model.picture(timeline, root)), len(timeline.changes)
         elif delta := model.delta(timeline, root, dict.fromkeys(timeline.changes.since(position) or ()).keys()):
-            apply(page, copy.deepcopy(delta))
+            apply(page, delta)
             position = len(timeline.changes)
-    return page, model.picture(recording.timeline, root)
+    return page, arrived(model.picture(recording.timeline, root))
 
 
-def order(picture: Picture) -> dict[str, list[str]]:
+def order(picture: Page) -> dict[str, list[str]]:
     """The order of each invocation's entries: that of the journal."""
     found: dict[str, list[str]] = {}
     for key in picture["tables"]["entries"]:
@@ -41,7 +42,7 @@ def order(picture: Picture) -> dict[str, list[str]]:
     return found
 
 
-def same(page: Picture, wanted: Picture) -> None:
+def same(page: Page, wanted: Page) -> None:
     assert page["tables"] == wanted["tables"]
     assert order(page) == order(wanted)
 
@@ -63,13 +64,13 @@ def test_deltas_of_a_long_day_add_up_too(data: st.DataObject) -> None:
 def test_a_delta_may_begin_before_what_the_page_has(known: int, begin: int) -> None:
     events = long_day().events
     recording = Recording(events[:known])
-    page = copy.deepcopy(model.picture(recording.timeline, "inv_s"))
+    page = arrived(model.picture(recording.timeline, "inv_s"))
     begin = min(begin, len(recording.timeline.changes))
     recording.append(*events[known:])
     changes = recording.timeline.changes.since(begin) or ()
     if delta := model.delta(recording.timeline, "inv_s", dict.fromkeys(changes).keys()):
         apply(page, delta)
-    same(page, model.picture(recording.timeline, "inv_s"))
+    same(page, arrived(model.picture(recording.timeline, "inv_s")))
 
 
 def test_other_invocations_do_not_concern_it() -> None:

@@ -12,18 +12,58 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
 from playground.core.text import plural, times
-from playground.views.live import Picture
+from playground.views.messages import Picture
 from playground.views.panels.panel import plain
 from playground.views.text import atlas_steps
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas, Outcome, Point
+    from playground.atlas.outcome import Result
 
-Item = dict[str, Any]
-Cell = tuple[str, str, str]
+Sign = Literal["right", "wrong", "failed", "stuck", "unknown", "differs", "never", "once", "twice", "often"]
+Tone = Literal["good", "bad", "stuck", "quiet"]
+Cell = tuple[Sign, Tone, str]
+
+
+class RunRow(TypedDict):
+    """One run.
+
+    `group` is the invocation it crashed in, `level` how deep that was called; `places` has one per accident, `cells`
+    one per column after the first. `reasons` are all that is otherwise than in a clean run: what, and a text.
+    """
+
+    group: str
+    level: int
+    places: list[str]
+    cells: list[Cell]
+    reasons: list[tuple[str, str]]
+    deviates: bool
+
+
+class AtlasValues(TypedDict):
+    """Of all runs.
+
+    `verdicts` each with whether it holds; `notes`: what they rest on, a line each; `columns` each with what is usual
+    in it. The first column is the place.
+    """
+
+    title: str
+    summary: str
+    verdicts: list[tuple[str, bool]]
+    notes: list[str]
+    columns: list[tuple[str, str]]
+
+
+class AtlasTables(TypedDict):
+    """Runs by their position."""
+
+    rows: dict[str, RunRow]
+
+
+AtlasPicture = Picture[AtlasValues, AtlasTables]
 
 
 class Gap(NamedTuple):
@@ -36,7 +76,7 @@ class Gap(NamedTuple):
 LONG = 2000
 """Characters of a detail."""
 _ACCIDENTS = {"pod": "a pod killed", "server": "the Restate server killed", "ledger": "the outside world misbehaving"}
-_RESULTS = {
+_RESULTS: dict[Result, tuple[Sign, Tone]] = {
     "right": ("right", "good"),
     "wrong": ("wrong", "bad"),
     "failed": ("failed", "bad"),
@@ -51,35 +91,26 @@ _REASONS = {
     "mismatch": "mismatch",
     "not reached": "not reached",
 }
-_COUNTS = ("never", "once", "twice", "often")
+_COUNTS: tuple[Sign, ...] = ("never", "once", "twice", "often")
 
 
-def picture(atlas: Atlas) -> Picture:
-    """All there is to show of an atlas, JSON-able.
-
-    `values`: title, summary, verdicts ([text, whether it holds]), notes (what they rest on, a line each),
-    columns ([name, what is usual]), of which the first is the place. `rows`, by position: group (the
-    invocation), level (how deep it was called), places (one per accident), cells (one per column after the
-    first), reasons ([what, text]: all that is otherwise than in a clean run), deviates.
-    """
+def picture(atlas: Atlas) -> AtlasPicture:
+    """All there is to show of an atlas, JSON-able."""
     kinds = sorted({kind for outcome in atlas.outcomes for kind in outcome.effects})
     expected = {kind: max(outcome.expected.get(kind, 0) for outcome in atlas.outcomes) for kind in kinds}
-    rows: dict[str, Item | None] = {
-        str(number): {**_row(outcome, expected, atlas), "deviates": atlas.deviates(outcome)}
-        for number, outcome in enumerate(atlas.outcomes)
-    }
-    values = {
+    place = "what goes wrong outside" if atlas.target == "ledger" else "crashed"
+    values: AtlasValues = {
         "title": _short(f"Crash atlas of {atlas.request}"),
         "summary": summary(atlas),
-        "verdicts": [list(verdict) for verdict in verdicts(atlas)],
+        "verdicts": verdicts(atlas),
         "notes": [_short(line) for line in atlas.rests_on],
         "columns": [
-            ["what goes wrong outside" if atlas.target == "ledger" else "crashed", ""],
-            *(["result", ""], ["state", ""]),
-            *([_short(kind), f"clean run: {times(expected[kind])}"] for kind in kinds),
-            *([["steps", ""]] if atlas.observed_steps else []),
+            *((place, ""), ("result", ""), ("state", "")),
+            *((_short(kind), f"clean run: {times(expected[kind])}") for kind in kinds),
+            *([("steps", "")] if atlas.observed_steps else []),
         ],
     }
+    rows = {str(number): _row(outcome, expected, atlas) for number, outcome in enumerate(atlas.outcomes)}
     return {"values": values, "tables": {"rows": rows}}
 
 
@@ -129,14 +160,15 @@ def _counted(words: Iterable[str]) -> str:
     return ", ".join(f"{word} at {count}" for word, count in Counter(words).most_common())
 
 
-def _row(outcome: Outcome, expected: dict[str, int], atlas: Atlas) -> Item:
+def _row(outcome: Outcome, expected: dict[str, int], atlas: Atlas) -> RunRow:
     first = outcome.points[0]
     return {
         "group": _short(first.invocation),
         "level": first.role.count("."),
         "places": [_place(point, first) for point in outcome.points],
-        "cells": [list(cell) for cell in _cells(outcome, expected, atlas)],
-        "reasons": [[what, _short(text, LONG)] for what, text in _reasons(outcome, expected)],
+        "cells": list(_cells(outcome, expected, atlas)),
+        "reasons": [(what, _short(text, LONG)) for what, text in _reasons(outcome, expected)],
+        "deviates": atlas.deviates(outcome),
     }
 
 
@@ -182,7 +214,7 @@ def _short(text: str, most: int = 200) -> str:
     return plain(text if len(text) <= most else text[: most - 1] + "…")
 
 
-def excerpt(rows: Sequence[Item], most: int) -> list[Item | Gap]:
+def excerpt(rows: Sequence[RunRow], most: int) -> list[RunRow | Gap]:
     """The rows worth showing where not all can be, in order: those that deviate before others.
 
     Args:
@@ -192,7 +224,7 @@ def excerpt(rows: Sequence[Item], most: int) -> list[Item | Gap]:
     deviating = [number for number, row in enumerate(rows) if row["deviates"]]
     others = [number for number, row in enumerate(rows) if not row["deviates"]]
     shown = sorted([*deviating[:most], *others[: max(0, most - len(deviating))]])
-    found: list[Item | Gap] = []
+    found: list[RunRow | Gap] = []
     for before, number in pairwise([-1, *shown, len(rows)]):
         if left_out := rows[before + 1 : number]:
             found.append(Gap(len(left_out), sum(row["deviates"] for row in left_out)))

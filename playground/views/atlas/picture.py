@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from playground.core.text import plural
-from playground.views.atlas.model import Gap, Item, excerpt
-from playground.views.live import Picture
+from playground.views.atlas.model import AtlasPicture, Gap, RunRow, Sign, Tone, excerpt
 from playground.views.pen import PAPER, Ink, Pen, measure, tint
 from playground.views.picture import BAD, FAINT, GOOD, INK, LINE, PODS, QUIET, WIDTH
 
@@ -20,7 +19,7 @@ MOST_HEIGHT = 1050
 EDGE, ROW, PAIR, GROUP, INDENT = 14, 21, 34, 25, 16
 PLACE_LEAST, CELL_LEAST, CELL_MOST = 330, 78, 112
 """Widths: of the points' names at least, and of a column."""
-INKS: dict[str, Ink] = {"good": GOOD, "bad": BAD, "stuck": PODS[1], "quiet": QUIET}
+INKS: dict[Tone, Ink] = {"good": GOOD, "bad": BAD, "stuck": PODS[1], "quiet": QUIET}
 
 
 class Head(NamedTuple):
@@ -30,7 +29,7 @@ class Head(NamedTuple):
     level: int
 
 
-def png(picture: Picture) -> bytes:
+def png(picture: AtlasPicture) -> bytes:
     """The picture of an atlas.
 
     Args:
@@ -42,9 +41,9 @@ def png(picture: Picture) -> bytes:
 class _Drawing:
     """One picture in the making. Lengths are in pixels of the size it is shown in."""
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, picture: AtlasPicture) -> None:
         self.values = picture["values"]
-        rows: Sequence[Item] = list(picture["tables"]["rows"].values())
+        rows = list(picture["tables"]["rows"].values())
         self.row = PAIR if any(len(row["places"]) > 1 for row in rows) else ROW
         most = MOST_HEIGHT // self.row
         # Of a long sweep half as many: a row may bring the head of its group and a gap with it.
@@ -63,7 +62,7 @@ class _Drawing:
         height = self.notes_top + 16 * len(self.notes) + EDGE
         self.pen = Pen(WIDTH, height)
 
-    def tall(self, line: Item | Gap | Head) -> int:
+    def tall(self, line: RunRow | Gap | Head) -> int:
         """The height of a line."""
         return self.row if isinstance(line, dict) else GROUP
 
@@ -112,7 +111,7 @@ class _Drawing:
             told = f"{plural(self.more, 'more kind')} of effects"
             self.pen.write(WIDTH - EDGE, self.head_top - 14, told, 10, QUIET, align="right")
 
-    def outcome(self, y: float, row: Item) -> None:
+    def outcome(self, y: float, row: RunRow) -> None:
         x = EDGE + INDENT * (row["level"] + 1)
         if row["deviates"]:
             self.pen.box(EDGE, y, WIDTH - EDGE, y + self.row, tint(BAD, 0.09))
@@ -126,7 +125,7 @@ class _Drawing:
             self.tile(self.left + column * self.cell, y, sign, tone, told)
         self.pen.line(EDGE, y + self.row, WIDTH - EDGE, y + self.row, FAINT)
 
-    def tile(self, x: float, y: float, sign: str, tone: str, told: str) -> None:
+    def tile(self, x: float, y: float, sign: Sign, tone: Tone, told: str) -> None:
         """A cell: its sign and its text, on a tinted ground if it is out of the ordinary."""
         ink, loud = INKS[tone], tone in ("bad", "stuck")
         if loud:
@@ -135,7 +134,7 @@ class _Drawing:
         self.sign(x + 14, middle, sign, ink)
         self.pen.write(x + 30, middle - 7, told, 11, ink if loud else QUIET, most=self.cell - 34)
 
-    def sign(self, x: float, y: float, sign: str, ink: Ink) -> None:
+    def sign(self, x: float, y: float, sign: Sign, ink: Ink) -> None:
         match sign:
             case "right":
                 self.pen.check(x, y, ink)
@@ -160,9 +159,9 @@ class _Drawing:
                 self.pen.dashes(x - 6, y, x + 6, y, ink, dash=2, gap=3)
 
 
-def _lines(rows: Sequence[Item | Gap]) -> list[Item | Gap | Head]:
+def _lines(rows: Sequence[RunRow | Gap]) -> list[RunRow | Gap | Head]:
     """Rows and gaps with the heads of their groups."""
-    found: list[Item | Gap | Head] = []
+    found: list[RunRow | Gap | Head] = []
     before: Head | None = None
     for row in rows:
         if isinstance(row, dict):

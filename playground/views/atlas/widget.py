@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from playground.errors import AtlasError
 from playground.recording import Timeline
+from playground.recording.changes import Change
 from playground.views import model as lens
+from playground.views.asked import answers
 from playground.views.assets import css, esm
 from playground.views.atlas import model
-from playground.views.details import details
-from playground.views.live import Change, LiveWidget, Picture
+from playground.views.atlas.model import AtlasPicture, AtlasTables, AtlasValues
+from playground.views.details import Details, details
+from playground.views.lens import OfEntry
+from playground.views.live import LiveWidget
+from playground.views.messages import Delta
+from playground.views.model import LensPicture, LensPod
 
 if TYPE_CHECKING:
     from playground.atlas import Atlas
 
 
-class AtlasWidget(LiveWidget):
+class OfRun(TypedDict):
+    """Which run, by its row."""
+
+    row: str
+
+
+class Replay(TypedDict):
+    """A run's replay, and the ids of the calls that are shown open."""
+
+    picture: LensPicture
+    expanded: list[str]
+
+
+class AtlasWidget(LiveWidget[AtlasValues, AtlasTables, AtlasTables]):
     """An atlas in a page.
 
     Args:
@@ -32,28 +51,36 @@ class AtlasWidget(LiveWidget):
         self._atlas = atlas
         super().__init__(atlas.recording)
 
-    def picture(self, timeline: Timeline) -> Picture:
+    def picture(self, timeline: Timeline) -> AtlasPicture:
         """Every run, without its replay."""
         return model.picture(self._atlas)
 
-    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Picture | None:
+    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Delta[AtlasValues, AtlasTables] | None:
         """Nothing: the sweep is over."""
         return None
 
-    def act(self, name: str, data: dict[str, Any]) -> Any:
-        """Give the replay of a run (`run`), or the details of one of its entries (`entry`).
+    @answers("entry")
+    def entry(self, asked: OfEntry) -> Details:
+        """Give the details of an entry of a run's replay.
 
         Raises:
-            AtlasError: there is no such run or entry.
+            AtlasError: there is no such entry.
         """
-        if name == "run" and isinstance(row := data.get("row"), str) and row.isdecimal():
-            return self._run(int(row))
-        invocation, _, entry = str(data.get("entry", "")).partition("/")
-        if name == "entry" and (found := details(self.recording, invocation, entry)):
+        invocation, _, entry = asked["entry"].partition("/")
+        if found := details(self.recording, invocation, entry):
             return found
-        raise AtlasError(f"There is no {name} to show here.", "The atlas holds no such thing.", "Run the cell again.")
+        raise _nothing("entry")
 
-    def _run(self, row: int) -> dict[str, Any]:
+    @answers("run")
+    def run(self, asked: OfRun) -> Replay:
+        """Give the replay of a run.
+
+        Raises:
+            PlaygroundError: there is no such run, or nothing is recorded of it.
+        """
+        if not asked["row"].isdecimal():
+            raise _nothing("run")
+        row = int(asked["row"])
         if row >= len(self._atlas):
             raise AtlasError(f"There is no run {row + 1}.", f"The atlas has {len(self._atlas)}.", "Run the cell again.")
         outcome = self._atlas.outcomes[row]
@@ -66,28 +93,36 @@ class AtlasWidget(LiveWidget):
         return {"picture": picture, "expanded": sorted(calls)}
 
 
-def _alone(picture: Picture) -> Picture:
+def _nothing(name: str) -> AtlasError:
+    return AtlasError(f"There is no {name} to show here.", "The atlas holds no such thing.", "Run the cell again.")
+
+
+def _alone(picture: LensPicture) -> LensPicture:
     """A run's picture as if there were no other runs: with its own pods only, numbered from one.
 
     In the lab a pod serves one attempt at a time, of one run and then of another, which may have its accident
     there. So what became of a pod after the last attempt of this run is left out.
     """
     tables = picture["tables"]
-    pods: dict[str, dict[str, Any]] = {}
+    pods: dict[str, LensPod] = {}
     counts: Counter[str] = Counter()
-    for attempt in sorted(tables["attempts"].values(), key=lambda attempt: float(attempt["at"])):
+    for attempt in sorted(tables["attempts"].values(), key=lambda attempt: attempt["at"]):
         name = attempt["pod"]
         if name not in tables["pods"]:
             continue
+        was = tables["pods"][name]
         if name not in pods:
-            service = tables["pods"][name]["service"]
+            service = was["service"]
             counts[service] += 1
-            pods[name] = {**tables["pods"][name], "n": counts[service], "label": f"{service} pod {counts[service]}"}
+            pods[name] = {**was, "n": counts[service], "label": f"{service} pod {counts[service]}"}
+        pod = pods[name]
+        pod.pop("gone", None)
         if attempt["outcome"] in ("killed", "crashed"):
-            pods[name] |= {key: tables["pods"][name][key] for key in ("phase", "gone") if key in tables["pods"][name]}
+            pod["phase"] = was["phase"]
+            if "gone" in was:
+                pod["gone"] = was["gone"]
         else:
-            pods[name]["phase"] = "ready"
-            pods[name].pop("gone", None)
+            pod["phase"] = "ready"
     return {**picture, "tables": {**tables, "pods": pods}}
 
 

@@ -10,15 +10,17 @@ import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from playground.errors import RequestError
 from playground.recording import Effect, Recording, Timeline, Trace
+from playground.recording.changes import Change
 from playground.recording.timeline import awakeable_id, parse_awakeable
 from playground.recording.trace import FIRST_AWAKEABLE
 from playground.views import text
 from playground.views.actions import Actions
-from playground.views.panels.panel import Change, Data, Item, Panel, clip, plain, wanted
+from playground.views.asked import answers
+from playground.views.panels.panel import Clipped, Panel, Said, Whole, clip, plain
 
 _ID = re.compile(r"sign_1[A-Za-z0-9_-]{8,120}")
 
@@ -76,22 +78,61 @@ def _completed(trace: Trace, signal: int) -> bool:
     return signal in trace.clicked or any(mark is not None and mark.how != "awaited" for mark in marks)
 
 
-class AwakeablesPanel(Panel):
+class Mail(TypedDict):
+    """The effect that an awakeable's id was in; `at` in Unix seconds."""
+
+    kind: str
+    at: float
+    body: Clipped
+
+
+class AwakeableItem(TypedDict):
+    """An awakeable that nobody has completed yet; `number` counts those of its invocation, from 1."""
+
+    invocation: str
+    target: Clipped
+    number: int
+    suspended: bool
+    mail: Mail | None
+
+
+class OfAwakeable(TypedDict):
+    """Which awakeable, by its id."""
+
+    awakeable: str
+
+
+class Resolve(OfAwakeable):
+    """With which value, as JSON; none if it is empty."""
+
+    value: NotRequired[str]
+
+
+class Reject(OfAwakeable):
+    """For which reason."""
+
+    reason: NotRequired[str]
+
+
+class AwakeablesPanel(Panel[AwakeableItem]):
     """Its items are pending awakeables, by id."""
 
     name = "awakeables"
     title = "Awakeables"
 
-    def items(self, timeline: Timeline, changes: Collection[Change] | None) -> dict[str, Item | None]:
+    def items(self, timeline: Timeline) -> dict[str, AwakeableItem]:
         """One item per pending awakeable."""
-        if changes is not None and not any(change[0] in ("trace", "attempt", "effect") for change in changes):
+        return {each.id: _item(each) for each in pending(timeline)}
+
+    def changed(self, timeline: Timeline, changes: Collection[Change]) -> dict[str, AwakeableItem | None]:
+        """All of them; those are gone that an invocation may have waited for and does no more."""
+        if not any(change[0] in ("trace", "attempt", "effect") for change in changes):
             return {}
-        now = {each.id: each for each in pending(timeline)}
-        items: dict[str, Item | None] = {name: _item(each) for name, each in now.items()}
-        if changes is not None:
-            for touched in {change[1] for change in changes if change[0] in ("trace", "attempt")}:
-                if trace := timeline.invocations.get(touched):
-                    items.update(dict.fromkeys(_all(trace) - now.keys()))
+        now = self.items(timeline)
+        items: dict[str, AwakeableItem | None] = {**now}
+        for touched in {change[1] for change in changes if change[0] in ("trace", "attempt")}:
+            if trace := timeline.invocations.get(touched):
+                items.update(dict.fromkeys(_all(trace) - now.keys()))
         return items
 
     def text(self, timeline: Timeline) -> str:
@@ -102,32 +143,35 @@ class AwakeablesPanel(Panel):
         ]
         return text.awakeables_table(rows)
 
-    def act(self, actions: Actions, verb: str, data: Data) -> Any:
-        """`resolve` one with a value, or `reject` it with a reason."""
-        if verb == "resolve":
-            actions.resolve(wanted(data, "awakeable"), _value(data.get("value")))
-            return {"said": "The awakeable is resolved: what waits for it goes on."}
-        if verb == "reject":
-            actions.reject(wanted(data, "awakeable"), str(data.get("reason") or "rejected"))
-            return {"said": "The awakeable is rejected: what waits for it gets a TerminalError."}
-        return super().act(actions, verb, data)
+    @answers("resolve")
+    def resolve(self, actions: Actions, asked: Resolve) -> Said:
+        """Complete one with a value."""
+        actions.resolve(asked["awakeable"], _value(asked.get("value", "")))
+        return {"said": "The awakeable is resolved: what waits for it goes on."}
 
-    def whole(self, recording: Recording, data: Data) -> str:
+    @answers("reject")
+    def reject(self, actions: Actions, asked: Reject) -> Said:
+        """Complete one with a failure."""
+        actions.reject(asked["awakeable"], asked.get("reason") or "rejected")
+        return {"said": "The awakeable is rejected: what waits for it gets a TerminalError."}
+
+    @answers("whole")
+    def whole(self, recording: Recording, asked: OfAwakeable) -> Whole:
         """The whole mail."""
-        raw_id, signal = parse_awakeable(wanted(data, "awakeable"))
+        raw_id, signal = parse_awakeable(asked["awakeable"])
         with recording.lock:
             mail = _mails(recording.timeline).get(raw_id, {}).get(signal)
-        return plain(mail.body) if mail else ""
+        return {"text": plain(mail.body) if mail else ""}
 
 
-def _item(each: Pending) -> Item:
+def _item(each: Pending) -> AwakeableItem:
     mail = each.mail
     return {
         "invocation": each.trace.id,
         "target": clip(each.trace.target, 300),
         "number": each.signal - FIRST_AWAKEABLE + 1,
         "suspended": each.suspended,
-        "mail": mail and {"kind": plain(mail.kind[:100]), "at": mail.at, "body": clip(mail.body)},
+        "mail": None if mail is None else {"kind": plain(mail.kind[:100]), "at": mail.at, "body": clip(mail.body)},
     }
 
 
@@ -138,10 +182,10 @@ def _all(trace: Trace) -> set[str]:
     return {awakeable_id(trace.raw_id, signal) for signal in known} if trace.raw_id else set()
 
 
-def _value(text_of_it: Any) -> Any:
-    if text_of_it in (None, ""):
+def _value(typed: str) -> Any:
+    if not typed:
         return None
     try:
-        return json.loads(text_of_it)
-    except (TypeError, ValueError) as error:
+        return json.loads(typed)
+    except ValueError as error:
         raise RequestError("The value is not JSON.", f"{error}.", 'Text stands in quotes: "like this".') from error

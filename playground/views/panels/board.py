@@ -1,36 +1,49 @@
 """A board: panels side by side in one widget, following one recording. A panel alone is a board of one.
 
-All of the page's requests come through here: `requests.send`, `pods.kill` … are the panels' own;
-`watch` keeps a key's state recorded while the board is looked at, `whole` gives what was clipped.
+All of the page's requests come through here: `requests.send`, `pods.kill`, `pods.whole` … are the panels' own;
+`watch` keeps a key's state recorded while the board is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypedDict
 
 import traitlets
 
 from playground.errors import PlaygroundError
 from playground.recording import Recording, Timeline
+from playground.recording.changes import Change
 from playground.views.actions import Actions
+from playground.views.asked import answers
 from playground.views.assets import css, esm
-from playground.views.live import Change, LiveWidget, Picture
+from playground.views.live import LiveWidget
+from playground.views.messages import Delta, Nothing, Picture
 from playground.views.panels.awakeables import AwakeablesPanel
 from playground.views.panels.invocations import InvocationsPanel
 from playground.views.panels.ledger import LedgerPanel
-from playground.views.panels.panel import Panel, wanted
+from playground.views.panels.panel import Panel
 from playground.views.panels.pods import PodsPanel
 from playground.views.panels.queues import QueuePanel
 from playground.views.panels.requests import RequestsPanel
-from playground.views.panels.state import Key, StatePanel, item_id
+from playground.views.panels.state import Key, OfKey, StatePanel, item_id
 
 WATCHED = 8
 """Keys a board watches at once: those asked for last."""
 
 
-class Board(LiveWidget):
-    """Panels of a actions, or of a recording alone: then they show, and do nothing.
+Items = Mapping[str, Mapping[str, object]]
+"""By panel: its items by id, which are of the panel's own type."""
+
+
+class BoardValues(TypedDict):
+    """Whether there is anything that acts."""
+
+    live: bool
+
+
+class Board(LiveWidget[BoardValues, Items, Items]):
+    """Panels of a playground, or of a recording alone: then they show, and do nothing.
 
     Args:
         recording: what is shown.
@@ -44,7 +57,7 @@ class Board(LiveWidget):
     pinned = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(
-        self, recording: Recording, columns: Sequence[Sequence[Panel]], actions: Actions | None = None
+        self, recording: Recording, columns: Sequence[Sequence[Panel[object]]], actions: Actions | None = None
     ) -> None:
         panels = [panel for column in columns for panel in column]
         self._panels = {panel.name: panel for panel in panels}
@@ -55,36 +68,38 @@ class Board(LiveWidget):
         names = [[panel.name for panel in column] for column in columns]
         super().__init__(recording, columns=names, pinned=[item_id(*key) for key in dict.fromkeys(keys)])
 
-    def picture(self, timeline: Timeline) -> Picture:
+    def picture(self, timeline: Timeline) -> Picture[BoardValues, Items]:
         """Every panel's items."""
-        tables = {panel.name: panel.items(timeline, None) for panel in self._panels.values()}
+        tables = {panel.name: panel.items(timeline) for panel in self._panels.values()}
         return {"values": {"live": self._actions is not None}, "tables": tables}
 
-    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Picture | None:
+    def delta(self, timeline: Timeline, changes: Collection[Change]) -> Delta[BoardValues, Items] | None:
         """The items that changes touch."""
-        tables = {panel.name: panel.items(timeline, changes) for panel in self._panels.values()}
+        tables = {panel.name: panel.changed(timeline, changes) for panel in self._panels.values()}
         told = {name: items for name, items in tables.items() if items}
         return {"tables": told} if told else None
 
-    def act(self, name: str, data: dict[str, Any]) -> Any:
+    def act(self, name: str, data: Mapping[str, object]) -> object:
         """Do what a panel was asked for.
 
         Raises:
             PlaygroundError: it cannot be done; says why, and what can.
         """
         scope, _, verb = name.partition(".")
-        if verb == "whole" and scope in self._panels:
-            return {"text": self._panels[scope].whole(self.recording, data)}
+        panel = self._panels.get(scope)
+        if verb == "whole" and panel:
+            return panel.act(self.recording, verb, data)
         if self._actions is None:
             raise PlaygroundError(
                 "A saved recording can only be looked at.", "No playground is behind it.", "pg.dashboard()"
             )
-        if name == "watch":
-            self._watch((wanted(data, "service"), wanted(data, "key")))
-            return {}
-        if scope not in self._panels:
-            return super().act(name, data)
-        return self._panels[scope].act(self._actions, verb, data)
+        return panel.act(self._actions, verb, data) if panel else super().act(name, data)
+
+    @answers("watch")
+    def watch(self, asked: OfKey) -> Nothing:
+        """Keep a key's state recorded while the board is looked at."""
+        self._watch((asked["service"], asked["key"]))
+        return {}
 
     def _watch(self, key: Key) -> None:
         with self._gate:  # a click may come on any thread
@@ -119,7 +134,7 @@ class Board(LiveWidget):
 
 
 class Panels:
-    """The panels of a actions, each to be shown alone: `pg.panel.pods()`.
+    """The panels of a playground, each to be shown alone: `pg.panel.pods()`.
 
     Args:
         recording: what they show.
@@ -173,5 +188,5 @@ class Panels:
         right = (PodsPanel(), AwakeablesPanel(), QueuePanel(), StatePanel())
         return Board(self._recording, (left, right), self._actions)
 
-    def _board(self, panel: Panel) -> Board:
+    def _board(self, panel: Panel[object]) -> Board:
         return Board(self._recording, ((panel,),), self._actions)

@@ -8,12 +8,14 @@ https://docs.restate.dev/services/invocation/managing-invocations
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Literal, TypedDict
 
 from playground.recording import Recording, Timeline, Trace
+from playground.recording.changes import Change
 from playground.views import text
 from playground.views.actions import Actions
-from playground.views.panels.panel import Change, Data, Item, Panel, as_text, clip, plain, wanted
+from playground.views.asked import answers
+from playground.views.panels.panel import Clipped, Panel, Said, Whole, as_text, clip, maybe_clip, plain
 
 MOST = 2000
 """Invocations sent to the page when it first shows: the latest."""
@@ -21,8 +23,9 @@ SHOWN = 50
 """Invocations in the text."""
 CLIP = 300
 
+Verb = Literal["cancel", "kill", "pause", "resume", "restart-as-new"]
 # Restate answers "not running" or "not yet" to the others (seen with 1.7).
-_VERBS = {
+_VERBS: dict[str, tuple[Verb, ...]] = {
     "pending": ("cancel", "kill"),
     "scheduled": ("cancel", "kill"),
     "ready": ("cancel", "kill"),
@@ -34,18 +37,48 @@ _VERBS = {
 }
 
 
-class InvocationsPanel(Panel):
+class InvocationItem(TypedDict):
+    """An invocation. `n` counts them in the order in which they were heard of; `pod` is the one that runs it now."""
+
+    n: int
+    target: Clipped
+    status: str
+    failed: bool
+    attempts: int
+    pod: str
+    body: Clipped | None
+    value: Clipped | None
+    failure: Clipped | None
+    parent: str
+    verbs: list[Verb]
+
+
+class OfInvocation(TypedDict):
+    """Which invocation, by its id."""
+
+    invocation: str
+
+
+class OfPart(OfInvocation):
+    """Which of its texts."""
+
+    part: Literal["target", "parent", "body", "value", "failure"]
+
+
+class InvocationsPanel(Panel[InvocationItem]):
     """Its items are invocations, by id."""
 
     name = "invocations"
     title = "Invocations"
 
-    def items(self, timeline: Timeline, changes: Collection[Change] | None) -> dict[str, Item | None]:
+    def items(self, timeline: Timeline) -> dict[str, InvocationItem]:
         """One item per invocation."""
-        if changes is None:
-            touched = dict.fromkeys(list(timeline.invocations)[-MOST:])
-        else:
-            touched = dict.fromkeys(change[1] for change in changes if change[0] in ("trace", "attempt"))
+        numbered = list(enumerate(timeline.invocations.values(), 1))[-MOST:]
+        return {trace.id: _item(number, trace, timeline) for number, trace in numbered}
+
+    def changed(self, timeline: Timeline, changes: Collection[Change]) -> dict[str, InvocationItem | None]:
+        """Those that something has happened to."""
+        touched = dict.fromkeys(str(change[1]) for change in changes if change[0] in ("trace", "attempt"))
         if not touched:
             return {}
         numbers = {invocation: number for number, invocation in enumerate(timeline.invocations, 1)}
@@ -60,42 +93,62 @@ class InvocationsPanel(Panel):
         """The latest invocations and their status."""
         return text.invocations_table(list(timeline.invocations.values()), SHOWN)
 
-    def act(self, actions: Actions, verb: str, data: Data) -> Any:
-        """Restate's verbs: `cancel`, `kill`, `pause`, `resume`, `restart-as-new`."""
-        if verb not in ("cancel", "kill", "pause", "resume", "restart-as-new"):
-            return super().act(actions, verb, data)
-        invocation = actions.invocation(wanted(data, "invocation"))
+    @answers("cancel")
+    def cancel(self, actions: Actions, asked: OfInvocation) -> Said:
+        """Ask it to stop."""
+        invocation = actions.invocation(asked["invocation"])
+        invocation.cancel()
+        return {"said": f"{invocation.target} is asked to cancel: its handler sees a TerminalError at its next await."}
+
+    @answers("kill")
+    def kill(self, actions: Actions, asked: OfInvocation) -> Said:
+        """End it at once."""
+        invocation = actions.invocation(asked["invocation"])
+        invocation.kill()
+        return {"said": f"The invocation {invocation.target} is killed, without compensation. Its pod lives on."}
+
+    @answers("pause")
+    def pause(self, actions: Actions, asked: OfInvocation) -> Said:
+        """Make no further attempt."""
+        invocation = actions.invocation(asked["invocation"])
+        invocation.pause()
         target = invocation.target
-        if verb == "restart-as-new":
-            again = invocation.restart_as_new()
-            return {"said": f"{target} runs once more, as a new invocation.", "invocations": [again.id]}
-        if verb == "cancel":
-            invocation.cancel()
-            return {"said": f"{target} is asked to cancel: its handler sees a TerminalError at its next await."}
-        if verb == "kill":
-            invocation.kill()
-            return {"said": f"The invocation {target} is killed, without compensation. Its pod lives on."}
-        if verb == "pause":
-            invocation.pause()
-            if invocation.status == "suspended":  # it was so quick; see Invocation.pause
-                return {"said": f"{target} is suspended by now, and goes on when what it waits for is there."}
-            return {"said": f"{target} is paused: Restate makes no further attempt until it is resumed."}
+        if invocation.status == "suspended":  # it was so quick; see Invocation.pause
+            return {"said": f"{target} is suspended by now, and goes on when what it waits for is there."}
+        return {"said": f"{target} is paused: Restate makes no further attempt until it is resumed."}
+
+    @answers("resume")
+    def resume(self, actions: Actions, asked: OfInvocation) -> Said:
+        """Go on with it."""
+        invocation = actions.invocation(asked["invocation"])
         invocation.resume()
-        return {"said": f"{target} is resumed."}
+        return {"said": f"{invocation.target} is resumed."}
 
-    def whole(self, recording: Recording, data: Data) -> str:
+    @answers("restart-as-new")
+    def restart_as_new(self, actions: Actions, asked: OfInvocation) -> Said:
+        """Run it once more."""
+        invocation = actions.invocation(asked["invocation"])
+        again = invocation.restart_as_new()
+        return {"said": f"{invocation.target} runs once more, as a new invocation.", "invocations": [again.id]}
+
+    @answers("whole")
+    def whole(self, recording: Recording, asked: OfPart) -> Whole:
         """The whole result, failure or request body of one."""
-        trace = recording.invocation(wanted(data, "invocation"))
-        part = data.get("part")
-        if part == "body":
-            return plain(as_text(trace.body))
-        if part == "target":
-            return plain(trace.target)
+        trace = recording.invocation(asked["invocation"])
         failure = trace.failure[1] if trace.failure else trace.last_failure
-        return plain((trace.value if part == "value" else failure) or "")
+        match asked["part"]:
+            case "body":
+                text = as_text(trace.body)
+            case "target":
+                text = trace.target
+            case "value":
+                text = trace.value or ""
+            case _:
+                text = failure
+        return {"text": plain(text)}
 
 
-def _item(number: int, trace: Trace, timeline: Timeline) -> Item:
+def _item(number: int, trace: Trace, timeline: Timeline) -> InvocationItem:
     last = trace.attempts[-1] if trace.attempts else None
     pod = timeline.pods.get(last.pod) if last and last.outcome == "running" else None
     failure = trace.failure[1] if trace.failure else "" if trace.done else trace.last_failure
@@ -108,8 +161,8 @@ def _item(number: int, trace: Trace, timeline: Timeline) -> Item:
         "attempts": len(trace.attempts),
         "pod": pod.label if pod else "",
         "body": None if trace.body is None else clip(as_text(trace.body), CLIP),
-        "value": clip(trace.value, CLIP),
-        "failure": clip(failure or None, CLIP),
+        "value": maybe_clip(trace.value, CLIP),
+        "failure": clip(failure, CLIP) if failure else None,
         "parent": plain(parent.target[:CLIP]) if parent else "",
         "verbs": list(_VERBS.get(trace.status, ("cancel", "kill"))),
     }

@@ -9,22 +9,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, NotRequired, TypedDict, TypeVar
 
-from playground.errors import PlaygroundError, RequestError
-from playground.recording import Recording, Timeline
-from playground.views.actions import Actions
+from playground.errors import PlaygroundError
+from playground.recording import Timeline
+from playground.recording.changes import Change
+from playground.views.asked import deeds
 
-Item = dict[str, Any]
-Change = tuple[Any, ...]
-Data = Mapping[str, Any]
+Item = TypeVar("Item", covariant=True)
 
 CLIP = 2000
 """Characters of a payload that are sent to the page unasked."""
 
 
-class Panel:
+class Clipped(TypedDict):
+    """Text from outside: what is shown at first, and how long the whole is if that is not all."""
+
+    text: str
+    length: NotRequired[int]
+
+
+class Said(TypedDict):
+    """What was done, in words, and the invocations that came of it."""
+
+    said: str
+    invocations: NotRequired[list[str]]
+
+
+class Whole(TypedDict):
+    """The whole of something that items hold only clipped."""
+
+    text: str
+
+
+class Panel(Generic[Item]):
     """One panel. It holds nothing of its own: a board may show it many times.
+
+    What can be asked of it are methods that are marked with `answers`: with the recording for `whole`, which gives what
+    an item holds only clipped, and for anything else with what acts.
 
     Attributes:
         name: what its table and its actions are called.
@@ -34,45 +56,47 @@ class Panel:
     name: ClassVar[str]
     title: ClassVar[str]
 
-    def items(self, timeline: Timeline, changes: Collection[Change] | None) -> dict[str, Item | None]:
-        """All items by id; or only those that these changes touch, None for one that is gone."""
+    def items(self, timeline: Timeline) -> Mapping[str, Item]:
+        """All items, by id."""
+        raise NotImplementedError
+
+    def changed(self, timeline: Timeline, changes: Collection[Change]) -> Mapping[str, Item | None]:
+        """Those items that these changes touch, None for one that is gone."""
         raise NotImplementedError
 
     def text(self, timeline: Timeline) -> str:
         """The same for nbval, for screen readers, and wherever no widget can be shown."""
         raise NotImplementedError
 
-    def act(self, actions: Actions, verb: str, data: Data) -> Any:
+    def act(self, on: object, verb: str, data: Mapping[str, object]) -> object:
         """Do what was asked for in the page; returns something JSON can say.
+
+        Args:
+            on: the recording for `whole`, what acts for anything else.
+            verb: what to do.
+            data: what the page says.
 
         Raises:
             PlaygroundError: it cannot be done; says why, and what can.
         """
+        if deed := deeds(type(self)).get(verb):
+            return deed.do(self, on, data=data)
         raise PlaygroundError(
             f"The panel {self.title} does not know how to {verb}.",
             "The page is of another version.",
             "Run the cell again.",
         )
 
-    def whole(self, recording: Recording, data: Data) -> str:
-        """The whole of something that items hold only clipped.
 
-        Raises:
-            PlaygroundError: there is no such thing any more.
-        """
-        raise PlaygroundError(
-            "There is no more of it.",
-            "What is shown is all that was recorded.",
-            "Save pg.recording to look at it elsewhere.",
-        )
-
-
-def clip(text: str | None, limit: int = CLIP) -> Item | None:
-    """Text for the page: what is shown at first, and how long the whole is if that is not all."""
-    if text is None:
-        return None
+def clip(text: str, limit: int = CLIP) -> Clipped:
+    """Text for the page."""
     shown = plain(text[:limit])
     return {"text": shown} if len(text) <= limit else {"text": shown, "length": len(text)}
+
+
+def maybe_clip(text: str | None, limit: int = CLIP) -> Clipped | None:
+    """The same, of a text that may not be there."""
+    return None if text is None else clip(text, limit)
 
 
 def as_text(body: Any) -> str:
@@ -90,18 +114,6 @@ def split(target: str) -> tuple[str, str, str]:
     service, _, rest = target.partition("/")
     key, _, handler = rest.rpartition("/")
     return service, key, handler
-
-
-def wanted(data: Data, name: str) -> str:
-    """A text the page must have sent.
-
-    Raises:
-        RequestError: it has not.
-    """
-    value = data.get(name)
-    if not isinstance(value, str):
-        raise RequestError(f"The page did not say which {name}.", "", "Run the cell again.")
-    return value
 
 
 def offered(timeline: Timeline) -> dict[str, dict[str, Any]]:

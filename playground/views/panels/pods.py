@@ -7,12 +7,14 @@ on another pod. That is the opposite of killing an *invocation*, which no panel 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TypedDict
 
 from playground.recording import Pod, Recording, Timeline
+from playground.recording.changes import Change
 from playground.views import text
 from playground.views.actions import Actions
-from playground.views.panels.panel import Change, Data, Item, Panel, plain, wanted
+from playground.views.asked import answers
+from playground.views.panels.panel import Panel, Said, Whole, plain
 
 GONE = 4
 """How many of the pods that went last are still shown."""
@@ -22,17 +24,48 @@ LINE = 300
 """Characters of each."""
 
 
-class PodsPanel(Panel):
+class PodItem(TypedDict):
+    """A pod.
+
+    `open` are the first of the targets that run on it, `openCount` how many there are; `log` the end of what it
+    printed, `logCount` how many lines that is in all, `logCut` whether any line here is not whole. Unix seconds.
+    """
+
+    label: str
+    service: str
+    revision: str
+    phase: str
+    alive: bool
+    startedAt: float
+    readyAt: float | None
+    goneAt: float | None
+    open: list[str]
+    openCount: int
+    log: list[str]
+    logCount: int
+    logCut: bool
+
+
+class OfPod(TypedDict):
+    """Which pod, by its name."""
+
+    pod: str
+
+
+class PodsPanel(Panel[PodItem]):
     """Its items are pods, by name."""
 
     name = "pods"
     title = "Pods"
 
-    def items(self, timeline: Timeline, changes: Collection[Change] | None) -> dict[str, Item | None]:
+    def items(self, timeline: Timeline) -> dict[str, PodItem]:
         """One item per pod that is there, or has just gone."""
         shown = {pod.name for pod in _shown(timeline)}
-        if changes is None:
-            return {name: _item(pod, timeline) for name, pod in timeline.pods.items() if name in shown}
+        return {name: _item(pod, timeline) for name, pod in timeline.pods.items() if name in shown}
+
+    def changed(self, timeline: Timeline, changes: Collection[Change]) -> dict[str, PodItem | None]:
+        """Those that came, went or did something."""
+        shown = {pod.name for pod in _shown(timeline)}
         touched = {str(change[1]) for change in changes if change[0] == "pod"}
         for change in changes:
             if change[0] == "attempt" and (trace := timeline.invocations.get(change[1])):
@@ -45,18 +78,17 @@ class PodsPanel(Panel):
         """The pods that are there."""
         return text.pods_table(pod for pod in timeline.pods.values() if pod.alive)
 
-    def act(self, actions: Actions, verb: str, data: Data) -> Any:
-        """`kill` a pod."""
-        if verb != "kill":
-            return super().act(actions, verb, data)
-        name = wanted(data, "pod")
-        killed = actions.kill_pod(name)
+    @answers("kill")
+    def kill(self, actions: Actions, asked: OfPod) -> Said:
+        """Kill a pod."""
+        killed = actions.kill_pod(asked["pod"])
         return {"said": f"The pod {killed.name} is killed. Restate retries what ran on it, on another pod."}
 
-    def whole(self, recording: Recording, data: Data) -> str:
+    @answers("whole")
+    def whole(self, recording: Recording, asked: OfPod) -> Whole:
         """A pod's whole log."""
-        pod = recording.timeline.pods.get(wanted(data, "pod"))
-        return plain(pod.log) if pod else ""
+        pod = recording.timeline.pods.get(asked["pod"])
+        return {"text": plain(pod.log) if pod else ""}
 
 
 def _shown(timeline: Timeline) -> list[Pod]:
@@ -65,7 +97,7 @@ def _shown(timeline: Timeline) -> list[Pod]:
     return [pod for pod in timeline.pods.values() if pod.alive] + gone[-GONE:]
 
 
-def _item(pod: Pod, timeline: Timeline) -> Item:
+def _item(pod: Pod, timeline: Timeline) -> PodItem:
     attempts = [timeline.open.get((pod.name, number)) for number in sorted(pod.open)]
     running = [attempt.trace.target for attempt in attempts if attempt]
     return {

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from playground.recording import Timeline, Trace
+from playground.recording.changes import Change
 from playground.views import text
-from playground.views.panels.panel import Change, Item, Panel, plain, split
+from playground.views.panels.panel import Panel, plain, split
 from playground.views.panels.state import Key, item_id
 
 WAITING = 40
@@ -66,7 +67,26 @@ def key_queues(timeline: Timeline, only: Collection[Key] | None = None) -> dict[
     return queues
 
 
-class QueuePanel(Panel):
+class Queued(TypedDict):
+    """An invocation that holds a lock or waits for it."""
+
+    id: str
+    handler: str
+    status: str
+
+
+class QueueItem(TypedDict):
+    """A key's queue; `waiting` are the first of those that wait, `done` is how many have had the lock."""
+
+    service: str
+    key: str
+    holder: Queued | None
+    waiting: list[Queued]
+    waitingCount: int
+    done: int
+
+
+class QueuePanel(Panel[QueueItem]):
     """Its items are keys, by `item_id`."""
 
     name = "queue"
@@ -75,18 +95,17 @@ class QueuePanel(Panel):
     def __init__(self, *keys: Key) -> None:
         self.keys = keys
 
-    def items(self, timeline: Timeline, changes: Collection[Change] | None) -> dict[str, Item | None]:
+    def items(self, timeline: Timeline) -> dict[str, QueueItem]:
         """One item per key."""
-        touched: set[Key] | None = None
-        if changes is not None:
-            touched = {(change[1], change[2]) for change in changes if change[0] == "queue"}
-            for change in changes:
-                if change[0] in ("trace", "attempt") and (trace := timeline.invocations.get(change[1])):
-                    touched.add(split(trace.target)[:2])
-            if not touched:
-                return {}
-        queues = key_queues(timeline, touched)
-        return {item_id(*key): _item(key, queue) for key, queue in list(queues.items())[-KEYS:]}
+        return _items(key_queues(timeline))
+
+    def changed(self, timeline: Timeline, changes: Collection[Change]) -> dict[str, QueueItem]:
+        """The keys whose queue has moved."""
+        touched: set[Key] = {(change[1], change[2]) for change in changes if change[0] == "queue"}
+        for change in changes:
+            if change[0] in ("trace", "attempt") and (trace := timeline.invocations.get(change[1])):
+                touched.add(split(trace.target)[:2])
+        return _items(key_queues(timeline, touched)) if touched else {}
 
     def text(self, timeline: Timeline) -> str:
         """A table per key: those it was made for, or else all."""
@@ -99,7 +118,11 @@ class QueuePanel(Panel):
         return "\n\n".join(parts) or "no key has a queue yet"
 
 
-def _item(key: Key, queue: KeyQueue) -> Item:
+def _items(queues: dict[Key, KeyQueue]) -> dict[str, QueueItem]:
+    return {item_id(*key): _item(key, queue) for key, queue in list(queues.items())[-KEYS:]}
+
+
+def _item(key: Key, queue: KeyQueue) -> QueueItem:
     return {
         "service": key[0],
         "key": plain(key[1]),
@@ -110,5 +133,5 @@ def _item(key: Key, queue: KeyQueue) -> Item:
     }
 
 
-def _one(trace: Trace) -> dict[str, Any]:
+def _one(trace: Trace) -> Queued:
     return {"id": trace.id, "handler": split(trace.target)[2], "status": trace.status}

@@ -4,34 +4,63 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from playground.errors import RequestError
 from playground.recording import Timeline
+from playground.recording.changes import Change
 from playground.restate.ingress import NO_BODY
 from playground.restate.target import Target
 from playground.views import text
 from playground.views.actions import Actions, Sent
-from playground.views.panels.panel import Change, Data, Item, Panel, as_text, offered, plain, split, wanted
+from playground.views.asked import answers
+from playground.views.panels.panel import Panel, Said, as_text, offered, plain, split
 
 MANY = 10
 
 
-class RequestsPanel(Panel):
+class HandlerItem(TypedDict):
+    """A handler that can be called.
+
+    `kind` is its service's, `input` the type of its body, `schema` that type's JSON schema as text, for its own texts
+    are a learner's and may hold anything; `last` the latest body that was sent to it.
+    """
+
+    service: str
+    handler: str
+    kind: str
+    shared: bool
+    input: str
+    schema: str | None
+    last: str | None
+
+
+class Send(TypedDict):
+    """A request, as it was typed: `body` is JSON, none if there is none; `delay` is in seconds.
+
+    With `times` 10 it is sent so often, with `spread` to as many keys.
+    """
+
+    service: str
+    handler: str
+    key: str | None
+    body: str | None
+    idempotencyKey: NotRequired[str]
+    delay: NotRequired[str]
+    times: NotRequired[int]
+    spread: NotRequired[bool]
+
+
+class RequestsPanel(Panel[HandlerItem]):
     """Its items are the handlers that can be called now, by "Service/handler"."""
 
     name = "requests"
     title = "Requests"
 
-    def items(self, timeline: Timeline, changes: Collection[Change] | None) -> dict[str, Item | None]:
+    def items(self, timeline: Timeline) -> dict[str, HandlerItem]:
         """One item per handler: how it is addressed and what it takes."""
-        if changes is not None and not any(change[0] == "revision" for change in changes):
-            return {}
-        items: dict[str, Item | None] = {}
-        if changes is not None:  # whatever an older revision offered and no newer one does
-            gone = [service for revision in timeline.revisions.values() for service in revision.services]
-            items.update({f"{s['name']}/{h['name']}": None for s in gone for h in s["handlers"]})
         last = _last_bodies(timeline)
+        items: dict[str, HandlerItem] = {}
         for service in offered(timeline).values():
             for handler in service["handlers"]:
                 name = f"{service['name']}/{handler['name']}"
@@ -41,26 +70,30 @@ class RequestsPanel(Panel):
                     "kind": service["type"],
                     "shared": handler.get("kind") == "SHARED",
                     "input": handler.get("input", ""),
-                    # As text: a schema's own texts are a learner's and may hold anything.
                     "schema": None if handler.get("schema") is None else json.dumps(handler["schema"]),
                     "last": last.get(name),
                 }
         return items
 
+    def changed(self, timeline: Timeline, changes: Collection[Change]) -> dict[str, HandlerItem | None]:
+        """All of them, once there is a new revision; those are gone that an older one offered and no newer one does."""
+        if not any(change[0] == "revision" for change in changes):
+            return {}
+        ever = [service for revision in timeline.revisions.values() for service in revision.services]
+        return {f"{s['name']}/{h['name']}": None for s in ever for h in s["handlers"]} | self.items(timeline)
+
     def text(self, timeline: Timeline) -> str:
         """Targets and what they take."""
         return text.requests_table(offered(timeline).values())
 
-    def act(self, actions: Actions, verb: str, data: Data) -> Any:
-        """`send`: the same request once, ten times, or to ten keys."""
-        if verb != "send":
-            return super().act(actions, verb, data)
-        service, handler = wanted(data, "service"), wanted(data, "handler")
-        key = data.get("key")
-        body = _body(data.get("body"))
-        idempotency_key, delay = data.get("idempotencyKey") or None, _delay(data.get("delay"))
-        keys = [key] * (MANY if data.get("times") == MANY else 1)
-        if data.get("spread"):
+    @answers("send")
+    def send(self, actions: Actions, asked: Send) -> Said:
+        """The same request once, ten times, or to ten keys."""
+        service, handler, key = asked["service"], asked["handler"], asked["key"]
+        body = _body(asked["body"])
+        idempotency_key, delay = asked.get("idempotencyKey") or None, _delay(asked.get("delay", ""))
+        keys = [key] * (MANY if asked.get("times") == MANY else 1)
+        if asked.get("spread"):
             keys = [f"{key}-{number}" for number in range(1, MANY + 1)]
         sent = [
             actions.send(Target(service, handler, k).path, body, idempotency_key=idempotency_key, delay=delay)
@@ -82,21 +115,21 @@ def _said(sent: list[Sent], keys: list[str | None]) -> str:
     return f"Restate has accepted {len(sent)} {'requests ' if keys[0] else ''}{where}.{same}"
 
 
-def _body(sent: Any) -> Any:
+def _body(sent: str | None) -> Any:
     if sent is None:
         return NO_BODY
     try:
         return json.loads(sent)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise RequestError("The body is not JSON.", f"{error}.", 'For example: {"username": "ada"}') from error
 
 
-def _delay(seconds: Any) -> float | None:
-    if seconds in (None, "", 0):
+def _delay(seconds: str) -> float | None:
+    if not seconds:
         return None
     try:
         delay = float(seconds)
-    except (TypeError, ValueError):
+    except ValueError:
         delay = -1.0
     if not 0 <= delay < 10**9:
         raise RequestError("That is no delay.", "A delay is a number of seconds, zero or more.", "For example: 10")

@@ -8,16 +8,18 @@ if what it replaces is still what was shown, and the page asks before it sends o
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypedDict
 
 from playground.core.text import clean
 from playground.errors import RecordingError, RequestError
 from playground.recording import Recording, Timeline
+from playground.recording.changes import Change
 from playground.restate.admin import as_json
 from playground.views import text
 from playground.views.actions import Actions
-from playground.views.panels.panel import Change, Data, Item, Panel, clip, offered, plain, split, wanted
+from playground.views.asked import answers
+from playground.views.panels.panel import Clipped, Panel, Said, Whole, clip, offered, plain, split
 
 PATIENCE = 0.5
 """Seconds an edit waits to be applied while the key's lock is held; it is not lost after that."""
@@ -27,7 +29,41 @@ KEYS = 100
 Key = tuple[str, str]
 
 
-class StatePanel(Panel):
+class KeysItem(TypedDict):
+    """The keys of a service that were called, those touched last first."""
+
+    keys: list[str]
+
+
+class StateItem(TypedDict):
+    """What is stored for a key, by name."""
+
+    service: str
+    key: str
+    values: dict[str, Clipped]
+
+
+class OfKey(TypedDict):
+    """Which key of which virtual object or workflow."""
+
+    service: str
+    key: str
+
+
+class OfName(OfKey):
+    """Which of its values."""
+
+    name: str
+
+
+class Edit(OfKey):
+    """New values by name, as JSON, none for one that is to go; and what was seen in their place, none for nothing."""
+
+    changes: dict[str, str | None]
+    seen: dict[str, str | None]
+
+
+class StatePanel(Panel[KeysItem | StateItem]):
     """Its items are services with keys, by name, and the state of each key read so far, by `item_id`."""
 
     name = "state"
@@ -36,18 +72,19 @@ class StatePanel(Panel):
     def __init__(self, *keys: Key) -> None:
         self.keys = keys
 
-    def items(self, timeline: Timeline, changes: Collection[Change] | None) -> dict[str, Item | None]:
+    def items(self, timeline: Timeline) -> dict[str, KeysItem | StateItem]:
         """What keys there are, and what is stored for those that were read."""
-        items: dict[str, Item | None] = {}
-        states: Collection[Key] = timeline.states.keys()
-        if changes is not None:
-            states = [(change[1], change[2]) for change in changes if change[0] == "state"]
-        for service, key in states:
-            items[item_id(service, key)] = _item(service, key, timeline.states[service, key])
-        if changes is None or any(change[0] in ("revision", "trace", "attempt") for change in changes):
-            if changes is not None:  # whatever an older revision offered and no newer one does
-                items.update({s["name"]: None for revision in timeline.revisions.values() for s in revision.services})
-            items.update({name: {"keys": keys} for name, keys in _known_keys(timeline).items()})
+        return _states(timeline, timeline.states) | _known_keys(timeline)
+
+    def changed(self, timeline: Timeline, changes: Collection[Change]) -> dict[str, KeysItem | StateItem | None]:
+        """The keys that were read, and what keys there are if that may have changed."""
+        items: dict[str, KeysItem | StateItem | None] = {
+            **_states(timeline, [(change[1], change[2]) for change in changes if change[0] == "state"])
+        }
+        if any(change[0] in ("revision", "trace", "attempt") for change in changes):
+            # None: whatever an older revision offered and no newer one does.
+            items |= {s["name"]: None for revision in timeline.revisions.values() for s in revision.services}
+            items |= _known_keys(timeline)
         return items
 
     def text(self, timeline: Timeline) -> str:
@@ -61,19 +98,18 @@ class StatePanel(Panel):
         ]
         return "\n\n".join(parts) or "no state was read yet"
 
-    def act(self, actions: Actions, verb: str, data: Data) -> Any:
-        """`edit`: change, add or remove single values of a key's state."""
-        if verb != "edit":
-            return super().act(actions, verb, data)
-        service, key = wanted(data, "service"), wanted(data, "key")
-        changes = {str(name): _checked(name, value) for name, value in dict(data.get("changes") or {}).items()}
-        seen = {str(name): value for name, value in dict(data.get("seen") or {}).items()}
-        actions.edit_state(service, key, changes, seen, PATIENCE)
+    @answers("edit")
+    def edit(self, actions: Actions, asked: Edit) -> Said:
+        """Change, add or remove single values of a key's state."""
+        service, key = asked["service"], asked["key"]
+        changes = {name: _checked(name, value) for name, value in asked["changes"].items()}
+        actions.edit_state(service, key, changes, asked["seen"], PATIENCE)
         return {"said": f"The state of {service}/{key} is changed."}
 
-    def whole(self, recording: Recording, data: Data) -> str:
+    @answers("whole")
+    def whole(self, recording: Recording, asked: OfName) -> Whole:
         """One whole value."""
-        service, key, name = wanted(data, "service"), wanted(data, "key"), wanted(data, "name")
+        service, key, name = asked["service"], asked["key"], asked["name"]
         values = recording.timeline.states.get((service, key), {})
         if name not in values:
             raise RecordingError(
@@ -81,7 +117,7 @@ class StatePanel(Panel):
                 "It was removed meanwhile.",
                 f"pg.state({service!r}, {key!r})",
             )
-        return plain(values[name])
+        return {"text": plain(values[name])}
 
 
 def item_id(service: str, key: str) -> str:
@@ -89,12 +125,16 @@ def item_id(service: str, key: str) -> str:
     return plain(json.dumps([service, key], ensure_ascii=False, separators=(",", ":")))
 
 
-def _item(service: str, key: str, values: Mapping[str, str]) -> Item:
+def _states(timeline: Timeline, keys: Iterable[Key]) -> dict[str, KeysItem | StateItem]:
+    return {item_id(service, key): _item(service, key, timeline.states[service, key]) for service, key in keys}
+
+
+def _item(service: str, key: str, values: Mapping[str, str]) -> StateItem:
     named = {plain(name): clip(value) for name, value in values.items()}
     return {"service": service, "key": plain(key), "values": named}
 
 
-def _known_keys(timeline: Timeline) -> dict[str, list[str]]:
+def _known_keys(timeline: Timeline) -> dict[str, KeysItem | StateItem]:
     """Keys seen of each service that has keys, those touched last first."""
     keys: dict[str, dict[str, None]] = {
         name: {} for name, service in offered(timeline).items() if service["type"] != "SERVICE"
@@ -103,16 +143,16 @@ def _known_keys(timeline: Timeline) -> dict[str, list[str]]:
         service, key, _ = split(trace.target)
         if service in keys and len(keys[service]) < KEYS:
             keys[service][plain(key)] = None
-    return {name: list(known) for name, known in keys.items()}
+    return {name: {"keys": list(known)} for name, known in keys.items()}
 
 
-def _checked(name: str, value: Any) -> str | None:
+def _checked(name: str, value: str | None) -> str | None:
     if value is None:
         return None
     try:
         json.loads(value)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise RequestError(
             f"The new value of {name!r} is not JSON.", f"{error}.", 'Text stands in quotes: "like this".'
         ) from error
-    return str(value)
+    return value
