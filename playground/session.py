@@ -267,14 +267,14 @@ class Playground:
             RequestError: the request cannot be sent.
             AtlasError: the invocation does not complete even without an accident.
         """
-        from playground.atlas.lab import Watch
+        from playground.atlas.lab import Hooks
         from playground.atlas.run import Request
         from playground.atlas.sweep import Sweep, parse_plan
         from playground.views.atlas.progress import Progress
 
         plan = parse_plan(target=target, depth=depth, most=most, seed=seed, concurrency=concurrency, patience=patience)
         self.runtime.check_request(request, body)
-        sweep = Sweep(self.runtime, Request(request, body, frozenset(keys)), plan, Watch(drive, accept, effects))
+        sweep = Sweep(self.runtime, Request(request, body, frozenset(keys)), plan, Hooks(drive, accept, effects))
         with Progress(request) as progress:
             made = Atlas.of(sweep.run(progress))
         self.atlases.append(made)

@@ -1,4 +1,4 @@
-"""The crash atlas: one invocation, crashed at every point there is, and what came of it each time."""
+"""The crash atlas: one invocation, crashed at every possible point, and what came of it each time."""
 
 from playground.atlas.atlas import Atlas
 from playground.atlas.outcome import Outcome

@@ -1,4 +1,4 @@
-"""An atlas: what became of an invocation at every point at which it was crashed. It knows nothing of how it looks."""
+"""An atlas: what became of an invocation at every point at which it was crashed. How it looks is up to the views."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Basis:
     """What the verdicts of an atlas rest on, besides its runs.
 
     Attributes:
-        clean: how many runs without a crash were made, to compare with.
-        legal: how many outcomes they came to.
-        varies: what is not compared, because it is another in every run.
-        accepted: whether `accept=` says which results are right.
-        counted: the kinds of effects that `effects=` has counted.
-        untried: what happens outside of the runs, so that no crash was tried there, in words.
+        clean: how many runs without a crash there were to compare with.
+        legal: how many different outcomes they had.
+        varies: what is not compared, because it differs in every run.
+        accepted: whether `accept=` decides which results are right.
+        counted: the kinds of effects that `effects=` counted.
+        untried: what happens outside of the runs, where no crash was tried, in words.
         mismatches: invocations that did not fit their journal although nothing was crashed.
     """
 
@@ -45,7 +45,7 @@ class Atlas:
 
     Attributes:
         request: the target that was invoked.
-        target: what had the accidents: "pod", "server" or "ledger".
+        target: where the accidents happened: "pod", "server" or "ledger".
         points: all points of the clean run.
         outcomes: one per run.
         recording: what happened in all runs, for the replay lens.
@@ -66,30 +66,30 @@ class Atlas:
         self.basis = basis or Basis()
 
     def holds(self, *, effects: Effects | None = None, steps: Steps | None = None) -> bool:
-        """Whether every run ended with the right result and the right state, and none did not fit its journal.
+        """Whether every run ended with the right result and the right state, and fitted its journal.
 
-        A run that did not reach its point says nothing; `coverage` says how many there are.
+        A run that did not reach its point does not count; `coverage` says how many of those there are.
 
         Args:
-            effects: also, whether every effect happened exactly as often as without a crash
-                ("exactly_once"), or at least as often ("at_least_once").
-            steps: also, whether the function of every step ran once ("exactly_once"). Of a handler with a
-                step a sweep over its pod shows the contrary: there is always a moment after the function.
+            effects: also require that every effect happened exactly as often as without a crash ("exactly_once"),
+                or at least as often ("at_least_once").
+            steps: also require that the function of every step ran once ("exactly_once"). In a sweep over pods, no
+                handler with a step meets that: a crash can always come right after the function.
 
         Raises:
-            NothingObserved: no run reached its point; or there was no effect, or no step, to say this of.
+            NothingObserved: no run reached its point, or there was no effect or step to judge.
         """
         return not self.broken(effects=effects, steps=steps) and not self.basis.mismatches
 
     def broken(self, *, effects: Effects | None = None, steps: Steps | None = None) -> list[Outcome]:
-        """The outcomes for which `holds` does not hold; runs that did not reach their point say nothing.
+        """The outcomes for which `holds` does not hold. A run that did not reach its point is never among them.
 
         Raises:
-            NothingObserved: as of `holds`.
+            NothingObserved: as for `holds`.
         """
         if not any(outcome.reached for outcome in self.outcomes):
             raise NothingObserved(
-                f"Nothing can be said of {self.request}: no run reached a point at which something goes wrong.",
+                f"Nothing can be said about {self.request}: no run reached its point.",
                 f"Tried: {self.coverage}.",
                 'For a handler without effects in the ledger: pg.atlas(...) without target="ledger"'
                 if self.target == "ledger"
@@ -97,34 +97,34 @@ class Atlas:
             )
         if effects is not None and not self.observed_effects:
             raise NothingObserved(
-                f"Whether {self.request} has its effects {effects.replace('_', ' ')} was not observed: it had none.",
-                "The atlas sees HTTP calls to the ledger (LEDGER_URL in a pod's environment). A file, a database or"
-                " another service it does not see."
+                f"Nothing can be said about the effects of {self.request}: none was observed.",
+                "The atlas sees HTTP calls to the ledger (LEDGER_URL in a pod's environment), but no files, databases"
+                " or other services."
                 + (" It did see the steps: " + self.steps_in_words() + "." if self.observed_steps else ""),
-                'atlas.holds(steps="exactly_once"), or let the handler call the ledger, or count what happens:'
+                'atlas.holds(steps="exactly_once"), or have the handler call the ledger, or count the effects yourself:'
                 ' pg.atlas(..., effects=lambda run: {"line": file.read_text().count(run.fresh("ada"))})',
             )
         if steps is not None and not self.observed_steps:
             raise NothingObserved(
-                f"How often steps of {self.request} run was not observed: it has none.",
-                "A step is a ctx.run.",
-                "atlas.holds() compares result and state.",
+                f"Nothing can be said about the steps of {self.request}: none was observed.",
+                "A step is a ctx.run, and it has none.",
+                "Use atlas.holds(), which compares result and state.",
             )
         return [outcome for outcome in self.outcomes if not _holds(outcome, effects, steps)]
 
     @property
     def observed_effects(self) -> bool:
-        """Whether any effect was seen, in a clean run or another."""
-        return any(count for o in self.outcomes for seen in (o.effects, o.expected) for count in seen.values())
+        """Whether any effect was observed, in a clean run or another."""
+        return any(count for o in self.outcomes for counts in (o.effects, o.expected) for count in counts.values())
 
     @property
     def observed_steps(self) -> bool:
-        """Whether any step was seen."""
+        """Whether any step was observed."""
         return any(outcome.steps for outcome in self.outcomes)
 
     @property
     def coverage(self) -> str:
-        """How many of the points were tried, and how many of them reached: "39 of 39 points; 2 not reached"."""
+        """How many of the points were tried, and how many were missed: "39 of 39 points; 2 not reached"."""
         depth = max((len(outcome.points) for outcome in self.outcomes), default=1)
         possible = math.comb(len(self.points), depth)
         what = plural(possible, "point") if depth == 1 else f"{plural(possible, 'pair')} of points"
@@ -132,57 +132,59 @@ class Atlas:
         return f"{len(self.outcomes)} of {what}" + (f"; {missed} not reached" if missed else "")
 
     def steps_in_words(self) -> str:
-        """How often steps ran: "each ran once", or at how many points one ran twice, or may have."""
+        """How often steps ran: "each ran once", or at how many points one ran twice or may have."""
         twice = sum(bool(outcome.ran_twice) for outcome in self.outcomes)
         perhaps = sum(bool(outcome.perhaps_twice) for outcome in self.outcomes)
-        told = [f"one ran twice at {plural(twice, 'point')}"] if twice else []
-        told += [f"one may have run twice at {plural(perhaps, 'point')}"] if perhaps else []
-        return ", ".join(told) or "each ran once"
+        parts = [f"one ran twice at {plural(twice, 'point')}"] if twice else []
+        parts += [f"one may have run twice at {plural(perhaps, 'point')}"] if perhaps else []
+        return ", ".join(parts) or "each ran once"
 
     @property
     def rests_on(self) -> list[str]:
-        """What the verdicts rest on, and what they say nothing of, a line each."""
+        """What the verdicts rest on, and what they do not cover, one line each."""
         basis = self.basis
         lines = [f"Tried: {self.coverage}"]
         if basis.legal > 1:
-            lines.append(f"Right: any of {basis.legal} outcomes of {basis.clean} clean runs, and of controls")
+            lines.append(f"Right: any of {basis.legal} outcomes of {basis.clean} clean runs and of controls")
         kinds = {kind for outcome in self.outcomes for kind in (*outcome.effects, *outcome.expected)}
         ingress = sorted(kind for kind in kinds if kind.endswith(THROUGH_INGRESS))
-        seen = ["HTTP to the ledger"] if kinds - set(ingress) - set(basis.counted) else []
-        seen += ["calls through the ingress"] if ingress else []
-        seen += ["effects="] if basis.counted else []
-        lines.append(f"Effects: {', '.join(seen)}" if self.observed_effects else "Effects: none was observed")
+        sources = ["HTTP to the ledger"] if kinds - set(ingress) - set(basis.counted) else []
+        sources += ["calls through the ingress"] if ingress else []
+        sources += ["effects="] if basis.counted else []
+        lines.append(f"Effects: {', '.join(sources)}" if self.observed_effects else "Effects: none was observed")
         if self.observed_steps:
             lines.append(f"Steps: {self.steps_in_words()}, as recorded at the pods")
         if basis.accepted:
-            lines.append("Result: right is what accept= accepts")
+            lines.append("Result: right if accept= accepts it")
         if basis.varies:
-            lines.append(f"Not compared, as it is another in every run: {', '.join(basis.varies)}")
+            lines.append(f"Not compared, because it differs in every run: {', '.join(basis.varies)}")
         lines += [f"Not tried: {each}" for each in basis.untried]
         for target in (kind.removesuffix(THROUGH_INGRESS) for kind in ingress):
             lines.append(f"Called through the ingress: {target}; a retry calls it again, and no crash was tried in it")
-        lines += [f"Without any crash, an attempt of {each} did not fit its journal (570)" for each in basis.mismatches]
+        lines += [
+            f"Even without a crash, an attempt of {each} did not fit its journal (570)" for each in basis.mismatches
+        ]
         return lines
 
     def outcome(self, place: str) -> Outcome:
-        """The outcome at the point whose words contain `place`.
+        """The outcome at the point whose name contains `place`.
 
         Raises:
             AtlasError: there is none, or more than one.
         """
-        found = [o for o in self.outcomes if any(place in str(point) for point in o.points)]
-        if len(found) != 1:
+        named = [o for o in self.outcomes if any(place in str(point) for point in o.points)]
+        if len(named) != 1:
             raise AtlasError(
-                f"{len(found)} points of this atlas are called {place!r}.",
-                "" if found else "Its points are listed in the atlas's table.",
+                f"{len(named)} points of this atlas are called {place!r}.",
+                "" if named else "The atlas's table lists its points.",
                 f'atlas.outcome("{self.points[0]}")' if self.points else "",
             )
-        return found[0]
+        return named[0]
 
     def deviates(self, outcome: Outcome) -> bool:
-        """Whether an outcome is out of the ordinary: not right, or with other effects than a run without a crash.
+        """Whether an outcome is not right, or has other effects than a run without a crash.
 
-        Where no effect was observed, a step that ran twice is all there is to see of one that may have happened twice.
+        Where no effect was observed, a step that ran twice counts as well: its effect may have happened twice.
         """
         once = outcome.exactly_once if self.observed_effects else outcome.steps_once
         return outcome.reached and not (outcome.right and once)

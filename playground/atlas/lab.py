@@ -1,11 +1,11 @@
-"""The lab: a playground of the atlas's own, in which nothing that is killed is anybody's.
+"""The lab: a playground of the atlas's own, where killing harms nobody.
 
-It has a Restate server, pods and a recording of its own, with the same sources deployed, and it is gone
-when the sweep is over or given up. So the learner's recording, keys and pods are never touched. Its pods
-serve one attempt each and ask before every frame (`Settings.gated`).
+It has its own Restate server, pods and recording, with the same sources deployed, and is removed when the sweep ends.
+So the learner's recording, keys and pods are never touched. Each of its pods serves one attempt, and asks the ledger
+for permission before every frame (`Settings.gated`).
 
-A run is over when its root and all that this has caused is over (see `family`), however long that takes; or when
-nothing can come of it any more, which is told from what it waits for.
+A run is over when its root, and everything the root has caused, is over (see `family`), however long that takes; or
+when what it waits for shows that it will never end.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from inspect import Parameter, signature
 from typing import Any
 
 from playground.atlas.family import Families
-from playground.atlas.fresh import plain, token
-from playground.atlas.outcome import THROUGH_INGRESS, Seen
+from playground.atlas.normalize import plain, token
+from playground.atlas.outcome import THROUGH_INGRESS, Observed
 from playground.atlas.points import Point
-from playground.atlas.run import Count, Drive, Request, Run, keyed
+from playground.atlas.run import Count, Drive, Request, Run, objects_of
 from playground.atlas.steps import Accident, steps
 from playground.core.text import duration
 from playground.errors import PlaygroundError, RequestError
@@ -35,26 +35,26 @@ from playground.runtime.invocation import Invocation, standing
 from playground.runtime.runtime import Runtime
 
 HOPELESS = 3
-"""Attempts in a row that end with a journal mismatch before a run counts as stuck: the code will not change."""
+"""A run with this many attempts that ended with a journal mismatch is stuck: the code will not change."""
 KEEPS_FAILING = 7
-"""Attempts that end with the very same error one after the other before a run counts as stuck."""
+"""A run with this many attempts in a row that ended with exactly the same error is stuck."""
 QUIET = 1.0
-"""Seconds between looks at a run of which nothing is heard."""
+"""Seconds between looks at a run that reports nothing."""
 SHORTLY = 0.02
-"""Seconds until a journal is read again that was not complete."""
+"""Seconds until an incomplete journal is read again."""
 ACCEPTED_BY = "accept="
 
 Accept = Callable[..., Any] | list[Any] | tuple[Any, ...]
-"""Which results are right: a list of them, or a callable that is given a result, and the `Run` if it takes two."""
+"""The right results: a list of them, or a callable that takes a result and, if it has a second parameter, the `Run`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """What the learner says of a run from outside.
+class Hooks:
+    """What the learner contributes to a run from outside.
 
     Attributes:
-        drive: does what the outside has to do; by default an awakeable is resolved with null as soon as an
-            attempt is suspended on it.
+        drive: plays the outside's part; by default, an awakeable is resolved with null as soon as an attempt is
+            suspended on it.
         accept: which results are right; by default those of runs without a crash.
         count: counts effects that do not go to the ledger.
     """
@@ -65,17 +65,17 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class FinishedRun:
     """A run that is over.
 
     Attributes:
         invocation: the root's handle.
-        seen: what was seen of it.
-        happened: whether the recording shows every accident, at the very place it was planned for.
+        observed: what was observed of it.
+        happened: whether the recording shows every accident at exactly the place it was planned for.
     """
 
     invocation: Invocation
-    seen: Seen
+    observed: Observed
     happened: bool
 
 
@@ -84,23 +84,23 @@ class Lab:
 
     Args:
         playground: gated, with the sources deployed.
-        watch: what the learner says of a run.
+        hooks: what the learner contributes.
     """
 
-    def __init__(self, playground: Runtime, watch: Watch) -> None:
-        self.playground, self._watch = playground, watch
+    def __init__(self, playground: Runtime, hooks: Hooks) -> None:
+        self.playground, self._hooks = playground, hooks
         self.families = Families(playground)
 
     def run(
         self, request: Request, number: int, points: tuple[Point, ...], *, patience: float, idle: float | None = None
-    ) -> Ran:
-        """Run a request once.
+    ) -> FinishedRun:
+        """Run the request once.
 
         Args:
-            number: the run's number; its keys follow from it.
+            number: the run's number, which its keys are derived from.
             points: the accidents it meets, in order.
             patience: seconds after which it counts as stuck.
-            idle: seconds after which it counts as stuck if no attempt of it runs, and nothing is heard of it.
+            idle: seconds after which it counts as stuck if none of its attempts runs and it reports nothing.
         """
         lab = self.playground
         target, body = request.fresh(number)
@@ -109,55 +109,55 @@ class Lab:
         run.deadline = time.monotonic() + patience
         accidents = [point.accident for point in points]
         lab.ledger.plan({"run": str(number), "root": invocation.id, "accidents": accidents})
-        trouble: list[str] = []
-        driver = threading.Thread(target=self._driven, args=(run, trouble), daemon=True)
+        raised: list[str] = []
+        driver = threading.Thread(target=self._drive, args=(run, raised), daemon=True)
         driver.start()
         stuck = self._to_the_end(run, idle or patience)
         driver.join(0.5 if stuck else 5)
         if stuck:
             self._give_up(run)
-        if trouble:
-            stuck = stuck or f"drive raised {trouble[0]}"
-        ran = Ran(invocation, self._seen(run, stuck), self._happened(invocation.id, points))
+        if raised:
+            stuck = stuck or f"drive raised {raised[0]}"
+        ran = FinishedRun(invocation, self._observe(run, stuck), self._happened(invocation.id, points))
         lab.ledger.forget_plan(str(number))
         return ran
 
     # -- while it runs --------------------------------------------------------------------------------
 
-    def _driven(self, run: Run, trouble: list[str]) -> None:
+    def _drive(self, run: Run, raised: list[str]) -> None:
         try:
-            if self._watch.drive is not None:
-                self._watch.drive(run)
+            if self._hooks.drive is not None:
+                self._hooks.drive(run)
             else:
-                self._click(run)
+                self._resolve_all(run)
         except TimeoutError:
-            pass  # the run says itself what it is stuck on
+            pass  # the run itself shows what it is stuck on
         except Exception as error:
-            trouble.append(f"{type(error).__name__}: {error}")
+            raised.append(f"{type(error).__name__}: {error}")
 
-    def _click(self, run: Run) -> None:
-        lab, clicked = self.playground, set[str]()
+    def _resolve_all(self, run: Run) -> None:
+        lab, resolved = self.playground, set[str]()
         pending: list[str] = []
 
         def something() -> bool:
             mine = [Invocation(lab, trace.id, "") for trace in run.traces]
-            pending[:] = [a for each in mine for a in each.awakeables if a not in clicked]
+            pending[:] = [a for each in mine for a in each.awakeables if a not in resolved]
             return bool(pending) or self._over(run)
 
         while lab.wait_until(something, max(0.0, run.deadline - time.monotonic())) and pending:
             for awakeable in pending:
-                clicked.add(awakeable)
+                resolved.add(awakeable)
                 lab.resolve(awakeable)
 
     def _over(self, run: Run) -> bool:
-        """Whether all that is known to belong to a run is done, or sleeps for longer than anybody waits."""
+        """Whether everything that is known to belong to a run is done, or sleeps until after the deadline."""
         root, *others = run.traces
         return root.done and all(t.done or _asleep(t, run) for t in (*others, *run.strangers))
 
     def _to_the_end(self, run: Run, idle: float) -> str:
-        """Wait for the run and all it caused; returns what it is stuck on, or nothing."""
+        """Wait for a run and everything it causes. Returns what it is stuck on; empty if it ended."""
         lab = self.playground
-        news, heard = time.monotonic(), self._heard(run)
+        changed_at, progress = time.monotonic(), self._progress(run)
         while True:
             now = time.monotonic()
             wait = min(QUIET, max(0.0, run.deadline - now))
@@ -166,7 +166,7 @@ class Lab:
                 for invocation in loose:
                     self.families.read(invocation)
                 time.sleep(SHORTLY)
-            lab.look()  # what nobody has told of yet: queued, or called through the ingress
+            lab.look()  # no pod reports invocations that are queued, or were called through the ingress
             if self._over(run):
                 self.families.hear()
             self.families.ask(token(run.number))
@@ -175,18 +175,18 @@ class Lab:
                     return ""
                 if hopeless := self._hopeless(run):
                     return hopeless
-                now, before = time.monotonic(), heard
-                heard = self._heard(run)
-                news = now if heard != before else news
-                if now > run.deadline or (now - news > idle and not self._busy(run)):
+                now, before = time.monotonic(), progress
+                progress = self._progress(run)
+                changed_at = now if progress != before else changed_at
+                if now > run.deadline or (now - changed_at > idle and not self._busy(run)):
                     waiting = next((t for t in (*run.traces, *run.strangers) if not t.done), run.invocation.trace)
                     return f"{plain(waiting.target)}: {plain(standing(waiting)[0])}"
 
-    def _heard(self, run: Run) -> list[tuple[Any, ...]]:
+    def _progress(self, run: Run) -> list[tuple[Any, ...]]:
         return [(t.id, t.status, len(t.attempts), len(t.entries)) for t in (*run.traces, *run.strangers)]
 
     def _busy(self, run: Run) -> bool:
-        """Whether an attempt runs, or a timer that will end."""
+        """Whether an attempt is running, or a timer that will end."""
         return any(t.attempts and t.attempts[-1].outcome == "running" for t in run.traces) or any(
             (until := t.rows[row].until) and until > time.time()
             for t in run.traces
@@ -217,11 +217,11 @@ class Lab:
             except (RequestError, PlaygroundError):
                 pass  # it has ended meanwhile
 
-    # -- what was seen --------------------------------------------------------------------------------
+    # -- what was observed ----------------------------------------------------------------------------
 
-    def _seen(self, run: Run, stuck: str) -> Seen:
+    def _observe(self, run: Run, stuck: str) -> Observed:
         lab = self.playground
-        lab.ledger.sync()  # the recording has all the ledger has, from here on
+        lab.ledger.sync()  # from here on the recording has everything the ledger has
         value, failure, refused = None, "", ""
         with lab.recording.lock:
             timeline = lab.recording.timeline
@@ -234,23 +234,23 @@ class Lab:
                 causes[effect.kind, plain(trace.target) if trace else "", step] += 1
             traces, strangers = run.traces, [plain(trace.target) for trace in run.strangers]
         if not stuck:
-            lab.run(run.invocation.ended(10))  # recorded whole; what a pod tells may be cut
+            lab.run(run.invocation.ended(10))  # records the whole value; the one that a pod reports may be shortened
             root = run.invocation.trace
             value = plain(as_json(root.value), kinds)
             failure = plain(f"{root.failure[0]}: {root.failure[1]}", kinds) if root.failure else ""
-            if self._watch.accept is not None and not failure:
-                refused = _refused(self._watch.accept, value, run)
+            if self._hooks.accept is not None and not failure:
+                refused = _refused(self._hooks.accept, value, run)
                 value = ACCEPTED_BY
         states = {}
-        for service, key in keyed((*traces, *run.strangers)):
+        for service, key in objects_of((*traces, *run.strangers)):
             values = lab.read_state(service, key)
             states[f"{service}/{plain(key)}"] = plain({n: as_json(v) for n, v in values.items()}, kinds)
         counts: Counter[str] = Counter(effect.kind for effect in effects)
         counts.update(f"{target}{THROUGH_INGRESS}" for target in strangers)
-        counted = dict(self._watch.count(run)) if self._watch.count is not None else {}
+        counted = dict(self._hooks.count(run)) if self._hooks.count is not None else {}
         counts.update(counted)
         with lab.recording.lock:
-            return Seen(
+            return Observed(
                 value,
                 failure,
                 stuck,
@@ -266,13 +266,13 @@ class Lab:
             )
 
     def family(self, root: str) -> list[Trace]:
-        """A run's invocations, callers first."""
+        """The invocations of a run, callers first."""
         with self.playground.recording.lock:
             return [self.playground.recording.timeline.invocations[i] for i in self.families.of(root).roles]
 
     def lost(self, root: str) -> float:
-        """Seconds that the crashes of a run have cost it, until an attempt was back where the crashed one was."""
-        found = 0.0
+        """Seconds that a run has lost in crashes, from the start of each crashed attempt to that of the next."""
+        seconds = 0.0
         with self.playground.recording.lock:
             timeline = self.playground.recording.timeline
             family = {trace.id for trace in self.family(root)}
@@ -281,14 +281,14 @@ class Lab:
                 if attempt is None or event.invocation not in family:
                     continue
                 again = [a.started_at for a in attempt.trace.attempts if a.started_at > attempt.started_at]
-                found += min(again, default=event.at) - attempt.started_at
-        return found
+                seconds += min(again, default=event.at) - attempt.started_at
+        return seconds
 
     def _accidents(self) -> list[Accident]:
         return [event for event in self.playground.recording.events if isinstance(event, Accident)]
 
     def _happened(self, root: str, points: Iterable[Point]) -> bool:
-        """Whether the recording shows every accident, at the very place it was planned for."""
+        """Whether the recording shows every accident at exactly the place it was planned for."""
         points = [point for point in points if point.act != "slow"]
         wanted = [point for point in points if point.where[0] != "effect"]
         recording = self.playground.recording
@@ -299,14 +299,14 @@ class Lab:
                 for event in self._accidents()
                 if event.invocation in role_of
             ]
-            refused = [e for e in recording.timeline.effects if e.invocation in role_of]
-        if any(point.act == "fail" for point in points) and not any(e.refused for e in refused):
+            effects = [e for e in recording.timeline.effects if e.invocation in role_of]
+        if any(point.act == "fail" for point in points) and not any(effect.refused for effect in effects):
             return False
         return shown == [(point.role, point.where) for point in wanted]
 
 
 def _timer(trace: Trace) -> float | None:
-    """When the first of the timers ends for which an invocation is suspended, if it waits for nothing else."""
+    """When the first timer ends that an invocation is suspended on, if it waits for nothing but timers."""
     last = trace.attempts[-1] if trace.attempts else None
     if trace.status != "suspended" or last is None or not last.waits_for:
         return None
@@ -316,25 +316,25 @@ def _timer(trace: Trace) -> float | None:
 
 
 def _asleep(trace: Trace, run: Run) -> bool:
-    """Whether an invocation waits for nothing but a timer that ends after all patience."""
+    """Whether an invocation waits for nothing but a timer that ends after the run's deadline."""
     timer = _timer(trace)
     return timer is not None and timer - time.time() > run.deadline - time.monotonic()
 
 
 def _sleeping(traces: Iterable[Trace]) -> list[str]:
-    """What comes after a timer that was not waited for, in words."""
-    found = []
+    """What comes after timers that were not waited for, in words."""
+    lines = []
     for trace in traces:
         if trace.done or _timer(trace) is None:
             continue
         last = trace.attempts[-1]
         sleeps = [e.until - m.at for r, m in last.marks.items() if (e := trace.rows[r]).type == "Sleep" and e.until]
-        found.append(f"{plain(trace.target)}, what comes after its timer of {duration(round(max(sleeps)))}")
-    return found
+        lines.append(f"{plain(trace.target)}, what comes after its timer of {duration(round(max(sleeps)))}")
+    return lines
 
 
 def _refused(accept: Accept, value: Any, run: Run) -> str:
-    """Why a result is not accepted; empty if it is."""
+    """Why a result is not accepted; empty if it is accepted."""
     if not callable(accept):
         return "" if value in accept else f"it returned {value!r}, which is not in {ACCEPTED_BY}"
     free = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -346,8 +346,8 @@ def _refused(accept: Accept, value: Any, run: Run) -> str:
     return "" if fine else f"it returned {value!r}, which {ACCEPTED_BY} does not accept"
 
 
-class KillsServer:
-    """Kills the lab's Restate server whenever a plan says so, then lets the frame that was held go on."""
+class ServerKiller:
+    """Kills the lab's Restate server whenever a plan says so, then releases the frame that was held."""
 
     def __init__(self, playground: Runtime) -> None:
         self._playground = playground

@@ -1,16 +1,15 @@
-"""What a run may come to: learned from runs without a crash.
+"""The legal outcomes of a run, learned from runs without a crash.
 
-Two runs of a correct handler need not end alike. Times and random numbers differ in every run; of two branches
-that race, now one wins and now the other. What clean runs agree on is what every other run is held against. Where
-they differ, it depends on how:
+Two runs of a correct handler need not end alike. Times and random numbers differ in every run, and if two branches
+race, either may win. Where clean runs agree, every other run must agree too. Where they differ, it depends on how:
 
-* a value that is another in most runs *varies*, and is not compared at all;
-* one that takes few values belongs to one of several *legal outcomes*. Result, state and effects of an outcome
-  belong together: a run is right if one legal outcome has all of them.
+* A value that differs in most runs *varies*, and is not compared at all.
+* A value that takes only a few forms belongs to one of several *legal outcomes*. The result, state and effects of an
+  outcome belong together: a run is right if it matches all of them in one legal outcome.
 
-So clean runs are made until they bring nothing new. Still, a crash costs time, and with it the branch that never
-wins may win. Whether that is the crash's fault, a *control* tells: a run that is held at the same point for as long
-as the crash has cost, and is not killed. What comes of it is legal, too.
+So clean runs are made until they show nothing new. But a crash costs time, and with that delay a branch may win that
+never wins otherwise. A *control* tells whether that is so: a run that is held at the same point for as long as the
+crash took, but not killed. Its outcome is legal too.
 """
 
 from __future__ import annotations
@@ -21,114 +20,110 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from playground.atlas.fresh import VARIES, fits
-from playground.atlas.outcome import Seen
+from playground.atlas.normalize import VARIES, fits
+from playground.atlas.outcome import Observed
 
 LEAST, MORE, MOST = 3, 8, 12
-"""Clean runs: so many if they agree; else so many; and so many if the last of those brought something new."""
+"""The number of clean runs: LEAST if they agree, else MORE; and MOST if the latest ones showed something new."""
 FEW = 3
-"""A value varies if there are more than one in so many."""
+"""A value varies if it takes more than one form per FEW runs."""
 
 
 class Legal:
-    """The legal outcomes of a sweep. Safe from any thread.
-
-    Attributes:
-        count: how many runs without a crash it has learned from.
-    """
+    """The legal outcomes of a sweep. Safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: list[Seen] = []
-        self._outcomes: list[Seen] = []
+        self._runs: list[Observed] = []
+        self._outcomes: list[Observed] = []
         self._open = False
 
     @property
     def count(self) -> int:
         """How many runs without a crash it has learned from."""
-        return len(self._seen)
+        return len(self._runs)
 
-    def learn(self, seen: Seen, *, control: bool = False) -> bool:
-        """Take in a run without a crash; returns whether it brought a new outcome.
+    def learn(self, observed: Observed, *, control: bool = False) -> bool:
+        """Learn from a run without a crash. Returns whether its outcome is new.
 
         Args:
-            control: it was held somewhere. If that brings something new, there is more than clean runs show.
+            control: whether it is a control. If its outcome is new, clean runs do not show all there is.
         """
         with self._lock:
-            new = bool(self._seen) and not any(matches(known, seen) for known in self._outcomes)
+            new = bool(self._runs) and not any(matches(known, observed) for known in self._outcomes)
             self._open = self._open or (control and new)
-            self._seen.append(seen)
-            alike = _alike(self._seen)
+            self._runs.append(observed)
+            alike = _alike(self._runs)
             pattern = varying([_comparable(each) for each in alike], 0 if self._open else FEW)
             masked = [_masked(each, pattern) for each in alike]
             self._outcomes = list({json.dumps(_comparable(each), sort_keys=True): each for each in masked}.values())
             return new
 
     @property
-    def outcomes(self) -> list[Seen]:
-        """The legal outcomes, the first seen first; VARIES stands where nothing is compared."""
+    def outcomes(self) -> list[Observed]:
+        """The legal outcomes, in the order they were first observed. Whatever is not compared is VARIES."""
         with self._lock:
             return list(self._outcomes)
 
     @property
     def varies(self) -> list[str]:
-        """What is not compared, because it varies: "result", "state of Stock/ada", "payment"."""
-        found: dict[str, bool] = {}
+        """What is not compared because it varies: "result", "state of Stock/ada", "payment"."""
+        names: dict[str, bool] = {}
         for outcome in self.outcomes:
             if _holds_varies(outcome.value):
-                found["result"] = True
-            found.update({f"state of {key}": True for key, state in outcome.states.items() if _holds_varies(state)})
-            found.update({kind: True for kind, count in outcome.effects.items() if count == VARIES})
-        return list(found)
+                names["result"] = True
+            names.update({f"state of {key}": True for key, state in outcome.states.items() if _holds_varies(state)})
+            names.update({kind: True for kind, count in outcome.effects.items() if count == VARIES})
+        return list(names)
 
     @property
     def suspensions(self) -> int:
-        """How often such a run is suspended; on a busy machine one may be more often."""
-        return min(seen.suspensions for seen in self._seen)
+        """How often a clean run is suspended at least; on a busy machine it may be more often."""
+        return min(observed.suspensions for observed in self._runs)
 
     @property
-    def runs(self) -> list[Seen]:
-        """The runs it has learned from."""
+    def runs(self) -> list[Observed]:
+        """The observed runs that it has learned from."""
         with self._lock:
-            return list(self._seen)
+            return list(self._runs)
 
 
-def matches(legal: Seen, seen: Seen, *, effects: bool = True, more: bool = False) -> bool:
-    """Whether a run came to a legal outcome.
+def matches(legal: Observed, observed: Observed, *, effects: bool = True, more: bool = False) -> bool:
+    """Whether a run matches a legal outcome.
 
     Args:
-        effects: whether its effects are compared, too.
-        more: whether those of its kinds may have happened more often.
+        effects: whether to compare its effects too.
+        more: whether effects of the same kinds may have happened more often.
     """
-    if seen.failure != legal.failure or not fits(legal.value, seen.value) or not _same_states(legal, seen):
+    if observed.failure != legal.failure or not fits(legal.value, observed.value) or not _same_states(legal, observed):
         return False
     if more:
         usual = legal.effects
-        return all(usual.get(kind) for kind, count in seen.effects.items() if count) and all(
-            count == VARIES or seen.effects.get(kind, 0) >= count for kind, count in usual.items()
+        return all(usual.get(kind) for kind, count in observed.effects.items() if count) and all(
+            count == VARIES or observed.effects.get(kind, 0) >= count for kind, count in usual.items()
         )
-    return not effects or fits(_counts(legal, seen), _counts(seen, legal))
+    return not effects or fits(_counts(legal, observed), _counts(observed, legal))
 
 
-def nearest(outcomes: Sequence[Seen], seen: Seen) -> Seen:
-    """The legal outcome that a run is held against: one that it has come to, or one that has most in common."""
+def nearest(outcomes: Sequence[Observed], observed: Observed) -> Observed:
+    """The legal outcome to compare a run with: one that it matches, or else the one that has most in common with it."""
 
-    def common(legal: Seen) -> tuple[bool, bool, bool, bool]:
+    def common(legal: Observed) -> tuple[bool, bool, bool, bool]:
         return (
-            matches(legal, seen),
-            matches(legal, seen, effects=False),
-            legal.failure == seen.failure and fits(legal.value, seen.value),
-            _same_states(legal, seen),
+            matches(legal, observed),
+            matches(legal, observed, effects=False),
+            legal.failure == observed.failure and fits(legal.value, observed.value),
+            _same_states(legal, observed),
         )
 
     return max(outcomes, key=common)
 
 
 def varying(values: Sequence[Any], few: int) -> Any:
-    """A pattern of what varies in JSON values of one kind: VARIES where it does; elsewhere None, or of its parts.
+    """A pattern of what varies in JSON values that have the same place: VARIES, None, or the patterns of their parts.
 
     Args:
-        few: a value varies if there are more than one in so many; 0: if there is more than one.
+        few: a value varies if it takes more than one form per `few` values; with 0, if it takes more than one form.
     """
     if all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
         return {name: varying([value[name] for value in values], few) for name in values[0]}
@@ -150,36 +145,36 @@ def _mask(value: Any, pattern: Any) -> Any:
     return value
 
 
-def _masked(seen: Seen, pattern: Any) -> Seen:
-    masked: dict[str, Any] = _mask(_comparable(seen), pattern)
-    return replace(seen, **masked)
+def _masked(observed: Observed, pattern: Any) -> Observed:
+    masked: dict[str, Any] = _mask(_comparable(observed), pattern)
+    return replace(observed, **masked)
 
 
-def _comparable(seen: Seen) -> dict[str, Any]:
-    return {name: getattr(seen, name) for name in ("value", "failure", "states", "effects")}
+def _comparable(observed: Observed) -> dict[str, Any]:
+    return {name: getattr(observed, name) for name in ("value", "failure", "states", "effects")}
 
 
-def _alike(seen: Sequence[Seen]) -> list[Seen]:
-    """Runs that all have the same objects and kinds of effects: what has no state is as if it was not addressed."""
-    objects = {key: True for each in seen for key in each.states}
-    kinds = {kind: True for each in seen for kind in each.effects}
+def _alike(observed: Sequence[Observed]) -> list[Observed]:
+    """The same runs, all with the same objects and kinds of effects: an object that was not addressed has no state."""
+    objects = {key: True for each in observed for key in each.states}
+    kinds = {kind: True for each in observed for kind in each.effects}
     return [
         replace(
             each,
             states={key: each.states.get(key, {}) for key in objects},
             effects={kind: each.effects.get(kind, 0) for kind in kinds},
         )
-        for each in seen
+        for each in observed
     ]
 
 
-def _same_states(legal: Seen, seen: Seen) -> bool:
-    objects = {*legal.states, *seen.states}
-    return all(fits(legal.states.get(key, {}), seen.states.get(key, {})) for key in objects)
+def _same_states(legal: Observed, observed: Observed) -> bool:
+    objects = {*legal.states, *observed.states}
+    return all(fits(legal.states.get(key, {}), observed.states.get(key, {})) for key in objects)
 
 
-def _counts(one: Seen, other: Seen) -> dict[str, Any]:
-    """How often each kind of effect happened, also those that only the other has."""
+def _counts(one: Observed, other: Observed) -> dict[str, Any]:
+    """How often each kind of effect happened, including kinds that only the other run has."""
     return {kind: one.effects.get(kind, 0) for kind in {*one.effects, *other.effects}}
 
 

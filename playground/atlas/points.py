@@ -1,9 +1,9 @@
 """Crash points: every frame boundary of a clean run, in every invocation it caused.
 
-A point is told by the role of the invocation ("0" the root, "0.1" the callee of its command 1), the
-boundary before a frame (see `playground.pod.gate`), and the how-manieth such boundary of that
-invocation it is: an invocation that was suspended has a second Start, and a second everything that is
-replayed. That names the same place in every run that goes the same way, whatever the timing.
+A point consists of the role of the invocation ("0" is the root, "0.1" the callee of its command 1), the boundary
+before a frame (see `playground.pod.gate`), and a count of such boundaries in that invocation. The count is needed
+because an invocation that was suspended starts a second time, and replays everything a second time. Together they
+name the same place in every run that takes the same path, whatever the timing.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Point:
     """One place for an accident.
 
     Attributes:
-        act: "kill" a pod or the "server"; or what the outside world does: "fail", "lose_answer"; or "slow", which
-            is no accident: the frame is held.
-        role: which invocation of the run; "" for an accident of the outside world.
+        act: "kill" for the pod, "server" for the server; "fail" or "lose_answer" for what the outside world does; or
+            "slow", which is not an accident: the frame is only held.
+        role: which invocation of the run; "" for an accident in the outside world.
         where: the boundary, or ("effect", kind, None).
-        nth: the how-manieth of its kind, from 1.
+        nth: which boundary or effect of this kind, from 1.
         invocation: the invocation's target, for the reader.
         name: the place in words.
-        seconds: how long a frame is held.
+        seconds: how long the frame is held.
     """
 
     act: str
@@ -58,12 +58,12 @@ class Point:
 
 
 def frame_points(events: Iterable[Event], timeline: Timeline, role_of: Mapping[str, str], act: str) -> list[Point]:
-    """Every frame boundary of a recorded run: an invocation's in their order, a callee's after its call.
+    """Every frame boundary of a recorded run, in order; those of a callee come after its call.
 
     Args:
         events: the recording of a clean run.
         timeline: folded from it.
-        role_of: the run's invocations, each with its role.
+        role_of: the role of each invocation of the run.
         act: what is to happen there: "kill" or "server".
     """
     streams: dict[tuple[str, int], str] = {}
@@ -85,7 +85,7 @@ def frame_points(events: Iterable[Event], timeline: Timeline, role_of: Mapping[s
 
 
 def _in_order(points: Mapping[str, list[Point]], role: str) -> Iterator[Point]:
-    """Two invocations run at the same time; their points get an order that is the same in every run."""
+    """Put the points of invocations that run at the same time in an order that is the same in every run."""
     for point in points[role]:
         yield point
         direction, frame, entry = point.where
@@ -95,7 +95,7 @@ def _in_order(points: Mapping[str, list[Point]], role: str) -> Iterator[Point]:
 
 
 def effect_points(timeline: Timeline, role_of: Mapping[str, str]) -> list[Point]:
-    """Every effect of a recorded run, once refused and once with its answer lost."""
+    """Two points for every effect of a recorded run: it is refused, and its answer is lost."""
     counts: Counter[str] = Counter()
     points = []
     for effect in timeline.effects:
@@ -126,7 +126,7 @@ def _name(kind: str, data: Mapping[str, Any], where: Boundary, nth: int, trace: 
             return "before it starts" if nth == 1 else f"before it wakes up{again}"
         case "out", "ProposeRunCompletion":
             return f"after the effect of {what}, before its result is journaled"
-        case "in", "Run completion" | "ProposeRunCompletionAck":  # from protocol 7 on only a word that it is stored
+        case "in", "Run completion" | "ProposeRunCompletionAck":  # from protocol 7 on this only says that it is stored
             return f"after the result of {what} is journaled"
         case "in", "Call invocation id":
             return f"after {what} is journaled"

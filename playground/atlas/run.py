@@ -1,4 +1,4 @@
-"""One run of the atlas: what is sent, and what a `drive=`, `accept=` or `effects=` of the learner's sees of it."""
+"""One run of the atlas: what is sent, and what the learner's `drive=`, `accept=` and `effects=` see of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.atlas.family import Families
-from playground.atlas.fresh import freshen, token
+from playground.atlas.normalize import freshen, token
 from playground.recording import Effect, Trace
 from playground.restate.admin import as_json
 from playground.restate.ingress import NO_BODY
@@ -18,14 +18,14 @@ from playground.runtime.runtime import Runtime
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the atlas sends, and the keys in it that every run needs afresh."""
+    """What the atlas sends, and the keys in it that every run replaces by its own."""
 
     target: str
     body: Any
     keys: frozenset[str] = frozenset()
 
     def fresh(self, number: int) -> tuple[str, Any]:
-        """Target and body for a run."""
+        """Target and body for a run, with the run's own keys."""
         body = self.body if self.body is NO_BODY else freshen(self.body, self.keys, number)
         service, *rest = self.target.split("/")
         return "/".join([service, *(freshen(part, self.keys, number) for part in rest[:-1]), *rest[-1:]]), body
@@ -47,24 +47,24 @@ class Run:
         self.deadline = 0.0
 
     def fresh(self, text: str) -> str:
-        """A target or key of the clean run, as it is called in this one: "ada" -> "ada-run00007"."""
+        """A target or key of the request as it is in this run: "ada" -> "ada-run00007"."""
         return str(freshen(text, self._keys, self.number))
 
     def wait_for(self, kind: str) -> Any:
-        """Wait until an effect of this run is in the ledger; returns its body (parsed, if it is JSON).
+        """Wait until an effect of this run is in the ledger. Returns its body (parsed, if it is JSON).
 
         Raises:
-            TimeoutError: it did not come while the run lasted.
+            TimeoutError: it did not happen before the run ended.
         """
-        found: list[Effect] = []
+        effects: list[Effect] = []
 
         def there() -> bool:
-            found[:] = [effect for effect in self.effects() if effect.kind == kind and not effect.refused]
-            return bool(found) or self.invocation.trace.done
+            effects[:] = [effect for effect in self.effects() if effect.kind == kind and not effect.refused]
+            return bool(effects) or self.invocation.trace.done
 
-        if not self._lab.wait_until(there, max(0.0, self.deadline - time.monotonic())) or not found:
+        if not self._lab.wait_until(there, max(0.0, self.deadline - time.monotonic())) or not effects:
             raise TimeoutError(f"no {kind} happened")
-        return as_json(found[0].body)
+        return as_json(effects[0].body)
 
     def effects(self) -> list[Effect]:
         """The effects of this run so far."""
@@ -75,14 +75,14 @@ class Run:
 
     @property
     def traces(self) -> list[Trace]:
-        """The invocations of this run, callers first; not those that are scheduled for later."""
+        """The invocations of this run, callers first, without those scheduled for later."""
         with self._lab.recording.lock:
             invocations = self._lab.recording.timeline.invocations
             return [invocations[invocation] for invocation in self._families.of(self.invocation.id).roles]
 
     @property
     def strangers(self) -> list[Trace]:
-        """What was called through the ingress, as a client would, with this run's token in its key or its request."""
+        """Invocations that a handler made through the ingress, with this run's token in their key or request."""
         return self._families.strangers(token(self.number))
 
     def resolve(self, awakeable: str, value: Any = None) -> None:
@@ -94,7 +94,7 @@ class Run:
         self._lab.reject(awakeable, reason)
 
     def call(self, target: str, body: Any = NO_BODY) -> Any:
-        """Call a handler in the lab; keys of the clean run are made this run's own."""
+        """Call a handler in the lab. Keys of the request are replaced by this run's own."""
         return self._lab.call(self.fresh(target), body if body is NO_BODY else freshen(body, self._keys, self.number))
 
 
@@ -103,11 +103,11 @@ Count = Callable[[Run], Mapping[str, int]]
 """Counts effects that the ledger does not see: kind -> how often it happened in this run."""
 
 
-def keyed(traces: Iterable[Trace]) -> list[tuple[str, str]]:
-    """The objects that invocations addressed: (service, key), each once."""
-    found = {}
+def objects_of(traces: Iterable[Trace]) -> list[tuple[str, str]]:
+    """The objects that invocations addressed, each once: (service, key)."""
+    objects = {}
     for trace in traces:
         service, *rest = trace.target.split("/")
         if len(rest) >= 2:
-            found[service, "/".join(rest[:-1])] = True
-    return list(found)
+            objects[service, "/".join(rest[:-1])] = True
+    return list(objects)

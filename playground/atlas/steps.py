@@ -1,8 +1,8 @@
-"""How often the function of a step was run: told by the recording alone, whatever the function does.
+"""How often the function of a step ran. The recording alone shows it, whatever the function does.
 
-An attempt that asks for a `ctx.run` and does not get its result from the journal runs its function. So a step
-that two attempts executed *ran twice* if both times the function came to its end, and *may have run twice* if
-one was cut off: it had begun, and how far it came only the outside world knows.
+An attempt that asks for a `ctx.run` and does not get its result from the journal runs its function. So a step that two
+attempts executed *ran twice* if the function finished both times, and *may have run twice* if it was cut off once: it
+had begun, and only the outside world knows how far it got.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from playground.atlas.fresh import plain
+from playground.atlas.normalize import plain
 from playground.recording import Timeline, Trace
 from playground.recording.kinds import AttemptCrashed, AttemptHeld
 
@@ -25,7 +25,7 @@ class Step:
         target: the invocation's.
         name: the step's, as in "Run charge".
         begun: in how many attempts its function began.
-        returned: in how many of them it came to its end.
+        returned: in how many of them it finished.
     """
 
     target: str
@@ -42,23 +42,21 @@ def steps(traces: Iterable[Trace], timeline: Timeline, crashes: Iterable[Acciden
 
     Args:
         timeline: folded from the recording.
-        crashes: accidents of the recording: a pod that is killed where a result is about to be handed
-            over has not told so, but the function has returned.
+        crashes: the accidents in the recording. A pod that is killed just before it sends a result does not report
+            that, but the function has returned.
     """
-    handed_over = {
+    finished = {
         (timeline.attempts.get((event.pod, event.attempt)), event.boundary[2])
         for event in crashes
         if tuple(event.boundary[:2]) == ("out", "ProposeRunCompletion")
     }
-    found = []
+    all_steps = []
     for trace in traces:
         for entry in trace.entries:
             marks = [(attempt, mark) for attempt in trace.attempts if (mark := attempt.marks.get(entry.row))]
             begun = [(attempt, mark) for attempt, mark in marks if mark.how in ("executed", "cut off", "failed")]
             if entry.type != "Run" or not begun:
                 continue
-            returned = [
-                mark.proposed_at is not None or (attempt, entry.row[1]) in handed_over for attempt, mark in begun
-            ]
-            found.append(Step(plain(trace.target), plain(str(entry)), len(begun), sum(returned)))
-    return found
+            returned = [mark.proposed_at is not None or (attempt, entry.row[1]) in finished for attempt, mark in begun]
+            all_steps.append(Step(plain(trace.target), plain(str(entry)), len(begun), sum(returned)))
+    return all_steps

@@ -246,13 +246,13 @@ def test_what_differs_in_every_run_is_not_compared(pg: Playground) -> None:
     for _ in range(TIMES):
         swept = sweep(pg, ROLLING)
         assert swept.holds(), [o.detail for o in swept.broken()]
-        assert "Not compared, as it is another in every run: result" in swept.rests_on
+        assert "Not compared, because it differs in every run: result" in swept.rests_on
 
 
 def test_the_learner_may_say_what_is_right(pg: Playground) -> None:
     fair = sweep(pg, ROLLING, accept=lambda result: result["who"] == "ada" and 1 <= result["roll"] <= 6)
     assert fair.holds()
-    assert "Result: right is what accept= accepts" in fair.rests_on
+    assert "Result: right if accept= accepts it" in fair.rests_on
     keys = set()
 
     def accept(result: Any, run: Any) -> bool:
@@ -262,7 +262,7 @@ def test_the_learner_may_say_what_is_right(pg: Playground) -> None:
     assert sweep(pg, NO_STEP, accept=accept).holds()
     assert len(keys) > 3
     assert sweep(pg, NO_STEP, accept=["ada", "bob"]).holds()
-    with pytest.raises(AtlasError, match="accept= refuses what it returns without any crash"):
+    with pytest.raises(AtlasError, match="accept= rejects what it returns without a crash"):
         sweep(pg, NO_STEP, accept=["bob"])
 
 

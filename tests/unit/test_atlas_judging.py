@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from playground.atlas.atlas import Basis
-from playground.atlas.fresh import VARIES
 from playground.atlas.legal import Legal, matches, nearest
-from playground.atlas.outcome import Outcome, Seen, judge
+from playground.atlas.normalize import VARIES
+from playground.atlas.outcome import Observed, Outcome, judge
 from playground.atlas.steps import Accident, Step, steps
 from playground.errors import NothingObserved
 from playground.shown import Atlas, Recording
@@ -19,19 +19,19 @@ from tests.unit.atlases import mixed, outcome, point
 from tests.unit.stories import Tale
 
 
-def seen(value: Any = None, *, state: dict[str, Any] | None = None, **more: Any) -> Seen:
+def seen(value: Any = None, *, state: dict[str, Any] | None = None, **more: Any) -> Observed:
     effects = more.pop("effects", {"email": 1})
-    return Seen(value, more.pop("failure", ""), more.pop("stuck", ""), {"Stock/ada": state or {}}, effects, **more)
+    return Observed(value, more.pop("failure", ""), more.pop("stuck", ""), {"Stock/ada": state or {}}, effects, **more)
 
 
-def learned(*runs: Seen) -> Legal:
+def learned(*runs: Observed) -> Legal:
     legal = Legal()
     for run in runs:
         legal.learn(run)
     return legal
 
 
-def judged(legal: Legal, run: Seen, *, crashed: bool = True, **more: Any) -> Outcome:
+def judged(legal: Legal, run: Observed, *, crashed: bool = True, **more: Any) -> Outcome:
     return judge(nearest(legal.outcomes, run), run, (point("here"),), "inv_1", crashed=crashed, **more)
 
 
@@ -204,11 +204,11 @@ def test_what_verdicts_rest_on_is_said() -> None:
     )
     assert swept.rests_on == [
         "Tried: 1 of 1 point",
-        "Right: any of 2 outcomes of 8 clean runs, and of controls",
+        "Right: any of 2 outcomes of 8 clean runs and of controls",
         "Effects: calls through the ingress, effects=",
         "Steps: each ran once, as recorded at the pods",
-        "Result: right is what accept= accepts",
-        "Not compared, as it is another in every run: result",
+        "Result: right if accept= accepts it",
+        "Not compared, because it differs in every run: result",
         "Not tried: Stock/ada/remind, sent with a delay of 24 h 0 min",
         "Called through the ingress: Stock/ada/add; a retry calls it again, and no crash was tried in it",
     ]

@@ -1,8 +1,8 @@
-"""Fresh keys for every run, and seeing the same in what they give back.
+"""Keys of its own for every run, and what the runs return made comparable.
 
-Two runs of the atlas may not meet: each has keys of its own. The keys a clean run addressed are known from
-its recording; where they stand in the request, a run's own token is put behind them. What comes back is
-compared with the token taken off again, and with ids replaced that differ from run to run anyway.
+Two runs of the atlas must not touch the same object, so each run has a token. The keys that a clean run addressed are
+known from its recording; wherever one occurs in the request, the token is appended to it. Before results are compared,
+the token is removed again, and ids that differ from run to run are replaced by placeholders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VARIES = "<varies>"
 
 
 def token(number: int) -> str:
-    """The token of the run with a number; all have the same length."""
+    """The token of the run with this number. All tokens have the same length."""
     return f"-run{number:05d}"
 
 
@@ -30,11 +30,11 @@ _TOKEN = re.compile(r"-run\d{5}")
 
 
 def freshen(value: Any, keys: Iterable[str], number: int) -> Any:
-    """A request with a run's own keys: in every string, a key that stands alone gets the run's token.
+    """A request with a run's own keys: in every string, each key that stands alone gets the run's token appended.
 
     Args:
         value: a JSON value, or a target.
-        keys: the keys to make fresh.
+        keys: the keys to change.
         number: the run's number.
     """
     known = sorted((key for key in keys if key), key=len, reverse=True)
@@ -44,7 +44,7 @@ def freshen(value: Any, keys: Iterable[str], number: int) -> Any:
 
     def walk(node: Any) -> Any:
         if isinstance(node, str):
-            return alone.sub(lambda found: found[1] + token(number), node)
+            return alone.sub(lambda match: match[1] + token(number), node)
         if isinstance(node, list):
             return [walk(item) for item in node]
         if isinstance(node, dict):
@@ -55,7 +55,7 @@ def freshen(value: Any, keys: Iterable[str], number: int) -> Any:
 
 
 def plain(value: Any, kinds: Iterable[str] = ()) -> Any:
-    """A value without what differs from run to run: tokens, ids, and ids the ledger gave out.
+    """A value without what differs from run to run: tokens, ids, and numbers that the ledger assigned.
 
     Args:
         value: a JSON value.
@@ -70,17 +70,8 @@ def plain(value: Any, kinds: Iterable[str] = ()) -> Any:
     return json.loads(text)
 
 
-def mask(first: Any, second: Any) -> Any:
-    """What two clean runs agree on; where they differ stands VARIES."""
-    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
-        return {name: mask(first[name], second[name]) for name in first}
-    if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
-        return [mask(a, b) for a, b in zip(first, second, strict=True)]
-    return first if first == second else VARIES
-
-
 def fits(expected: Any, value: Any) -> bool:
-    """Whether a value is as expected, leaving out what varies."""
+    """Whether a value is as expected, except for what varies."""
     if expected == VARIES:
         return True
     if isinstance(expected, dict) and isinstance(value, dict):
