@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
-from playground import Playground, session
+from playground import Playground
 from playground.errors import PlaygroundError, RequestError, WaitTimeout
 from playground.handles import Invocation
+from playground.runtime import host
 from tests.local.conftest import SIGNUP, eventually
 from tests.local.test_doors import keeper, server
 
@@ -98,7 +99,7 @@ CALLS: dict[str, Callable[[Playground, Invocation], Any]] = {
 def test_no_call_outlasts_a_server_that_is_stopped(
     pg: Playground, waiting: Invocation, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "PATIENCE", 1.0)
+    monkeypatch.setattr(host, "PATIENCE", 1.0)
     with stopped(server(pg)):
         error = within(15, lambda: CALLS[name](pg, waiting))
         assert isinstance(error, WaitTimeout | RequestError), error
@@ -111,7 +112,7 @@ def test_no_call_outlasts_a_server_that_is_stopped(
 
 @pytest.mark.parametrize("name", ["kill_pod", "kill_server"])
 def test_no_kill_outlasts_a_keeper_that_is_stopped(pg: Playground, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "PATIENCE", 1.0)
+    monkeypatch.setattr(host, "PATIENCE", 1.0)
     pg.call("User/ada/get")
     with stopped(keeper(pg)):
         error = within(15, lambda: pg.kill_pod("signup") if name == "kill_pod" else pg.kill_server())
