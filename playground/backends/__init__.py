@@ -1,1 +1,1 @@
-"""What runs a Restate server and pods: the seam, and a folder per backend."""
+"""Backends run a Restate server and pods. Here are what they have in common, and a folder for each."""

@@ -1,8 +1,8 @@
-"""The seam between a playground and what runs its pods.
+"""The interface between a playground and whatever runs its pods.
 
-A backend runs a Restate server and pods, and says what happens to them as events. It knows nothing of
-invocations, views or lessons; a playground knows nothing of processes or clusters. A third backend is
-a folder beside `local/` and `knative/` with one class that fits `Backend`.
+A backend runs a Restate server and pods, and reports what happens to them as events. It knows nothing about
+invocations, views or lessons; a playground knows nothing about processes or clusters. To add a third backend, add a
+folder beside `local/` and `knative/`, with one class that implements `Backend`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from playground.core.door import Door
 from playground.core.settings import Settings
 
 Record = Callable[..., None]
-"""`Recording.append`: takes events; may be called from any thread."""
+"""`Recording.append`: takes events, and may be called from any thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a playground is, as `repr(pg)` and an error at a deadline say it.
+    """The condition of a playground, as `repr(pg)` and timeout errors describe it.
 
     Attributes:
-        words: "ready", or what is wrong, e.g. "the Restate server is coming back (killed 3 times)".
+        words: "ready", or what is wrong, for example "the Restate server is coming back (killed 3 times)".
         fix: what can be done about it.
     """
 
@@ -43,9 +43,9 @@ class Started:
 
     Attributes:
         revision: its name, e.g. "signup-00001".
-        address: the URL at which Restate reaches this revision, and only it.
+        address: a URL at which Restate reaches this revision and no other.
         services: what it offers: [{"name", "type", "handlers": [{"name", "kind"}]}].
-        headers: what Restate has to say there with every request, to be let in.
+        headers: what Restate must send with every request to be let in.
     """
 
     revision: str
@@ -55,12 +55,12 @@ class Started:
 
 
 class Backend(Protocol):
-    """What a playground needs of whatever runs its pods. All methods run on the engine's loop.
+    """What a playground needs from whatever runs its pods. All methods run on the engine's loop.
 
     Attributes:
-        name: what `Playground.open(backend=...)` calls it.
-        settings: the timings in force, which may be others than were asked for.
-        lag: seconds by which what pods say may reach the recording later than what Restate says of them.
+        name: its name in `Playground.open(backend=...)`.
+        settings: the timings that apply, which may differ from those asked for.
+        lag: seconds by which a pod's own report may be recorded later than Restate's word about it.
     """
 
     name: str
@@ -77,32 +77,32 @@ class Backend(Protocol):
 
     @property
     def ledger_url(self) -> str:
-        """Base URL of the ledger, for us; pods know theirs as LEDGER_URL."""
+        """Base URL of the ledger for us. Pods find theirs in LEDGER_URL."""
 
     @property
     def condition(self) -> Condition:
-        """How it is, as far as it is known now. May be asked from any thread, and never waits."""
+        """Its condition, as far as it is known now. May be read from any thread, and never waits."""
 
     def check(self) -> None:
-        """See that there is still something to work with. May be called from any thread, and never waits.
+        """Check that the backend still works. May be called from any thread, and never waits.
 
         Raises:
-            PlaygroundClosed: what runs everything was ended, and cannot be brought back.
+            PlaygroundClosed: the process that runs everything has ended, and cannot be brought back.
         """
 
     @property
     def secrets(self) -> list[str]:
-        """What nobody may be shown of the addresses that pods are given."""
+        """The parts of the addresses given to pods that must never be shown."""
 
     async def open(self) -> None:
         """Start, or connect to, a Restate server, and wait until it is ready.
 
         Raises:
-            StartError: it did not get ready; says why.
+            StartError: it did not become ready; says why.
         """
 
     async def ready(self) -> None:
-        """Wait until the Restate server is ready, e.g. after it was restarted.
+        """Wait until the Restate server is ready, for example after a restart.
 
         Raises:
             StartError: it cannot be brought back.
@@ -112,17 +112,17 @@ class Backend(Protocol):
         """Start a revision's first pod and wait until it has loaded the source.
 
         Raises:
-            DeployError: the source cannot be served; nothing of the revision is left.
+            DeployError: the source cannot be served. The revision leaves nothing behind.
         """
 
     async def discard_revision(self, revision: str) -> None:
         """Stop a revision for good."""
 
     async def kill_pod(self, pod: str) -> None:
-        """End a pod at once, without a chance to finish (SIGKILL; on Kubernetes: grace period 0)."""
+        """End a pod at once, without letting it finish (SIGKILL; on Kubernetes, grace period 0)."""
 
     async def kill_server(self) -> None:
-        """End the Restate server at once; it is brought back on the same data."""
+        """End the Restate server at once. It is restarted on the same data."""
 
     async def close(self) -> None:
-        """End everything this backend started. Safe to call twice."""
+        """End everything that this backend started. May be called twice."""

@@ -24,7 +24,7 @@ from playground.backends.knative.connection import PODS, ApiError, Connection
 from playground.backends.knative.logs import PodLog
 from playground.backends.knative.revision import CONTAINER, REVISION, SERVICE, key_of
 from playground.backends.knative.trouble import Trouble, ended, is_running, trouble_of
-from playground.backends.podlife import PodLife
+from playground.backends.pod_tracker import PodTracker
 from playground.pod.emit import Log
 
 QUIET = 0.7
@@ -39,7 +39,7 @@ MAX_BACKOFF = 4.0
 Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
-class ClusterPod(PodLife):
+class ClusterPod(PodTracker):
     """One pod of one of our services.
 
     Args:

@@ -41,7 +41,7 @@ from playground.backends.knative.logs import PodLog
 from playground.backends.knative.manifests import ADMIN_PORT, INGRESS_PORT, LEDGER, LEDGER_PORT, RESTATE
 from playground.backends.knative.pods import Start
 from playground.backends.knative.trouble import ended, is_ready, trouble_of
-from playground.backends.news import News
+from playground.backends.ledger_feed import LedgerFeed
 from playground.core.settings import Settings
 from playground.errors import StartError
 from playground.pod.emit import EVENTS, Log
@@ -84,7 +84,7 @@ class Servers:
         self._connection, self._suffix, self._marks, self._run = connection, suffix, marks, run
         self._settings, self._record, self._start = settings, record, start
         self.secret = secrets.token_urlsafe()
-        self._news = News(record)
+        self._feed = LedgerFeed(record)
         self._pods: dict[str, dict[str, Object]] = {RESTATE: {}, LEDGER: {}}
         self._key = secrets.token_hex(16)  # of what the ledger says
         self._changed = asyncio.Event()
@@ -229,7 +229,7 @@ class Servers:
         parser = Log(self._key)
 
         def take(data: bytes) -> None:
-            self._news.take(parser.feed(data))
+            self._feed.take(parser.feed(data))
 
         name, key = pod["metadata"]["name"], pod["metadata"]["uid"]
         container = pod["spec"]["containers"][0]["name"]

@@ -1,1 +1,1 @@
-"""The embedded backend: a real restate-server, and pods that are processes of this machine."""
+"""The embedded backend: a real restate-server, and pods that are processes on this machine."""

@@ -1,16 +1,16 @@
-"""Socket activation: how a revision has an address although it has no pod.
+"""Socket activation: how a revision can have an address without having a pod.
 
-The backend owns the revision's listening socket. With zero pods nobody accepts on it, and a connection
-from Restate waits in the operating system's backlog; that the socket became readable is the signal to
-start a pod, which inherits the socket and accepts. There is no proxy in the path, and no request is
-refused. A pod without an open attempt for the idle window is stopped, and the socket is watched again.
+The backend owns the revision's listening socket. With zero pods nobody accepts on it, and a connection from Restate
+waits in the operating system's backlog. The socket becoming readable is the signal to start a pod, which inherits the
+socket and accepts. There is no proxy in the path, and no request is refused. A pod that has no open attempt for the
+idle window is stopped, and the socket is watched again.
 
-So it is always one of two: there is a pod that accepts, or the socket is watched. A pod that anybody else has asked to
-end says that it accepts no more, and from then on it is not the revision's pod; it may take long to finish, and one
-that does not come to its end is killed. Whatever keeps a pod from starting (no
-file descriptors, no memory) is told and tried again, later and later: who waits in the backlog is never forgotten.
+So there is always either a pod that accepts or a watched socket. A pod that somebody else has asked to end reports that
+it no longer accepts, and from then on it is not the revision's pod. It may take a while to finish; if it takes too
+long, it is killed. If a pod cannot be started (no file descriptors, no memory), that is reported and retried with
+growing delays, so a connection in the backlog is never forgotten.
 
-This plays the parts of Knative's activator and autoscaler, with one pod per revision at the most.
+This does the work of Knative's activator and autoscaler, with at most one pod per revision.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from playground.pod import GRACE
 
 
 class Activator(RevisionPods):
-    """A revision whose one pod is there while there is work. Arguments as of `RevisionPods`."""
+    """A revision with one pod while there is work, and none otherwise. Takes the arguments of `RevisionPods`."""
 
     def __init__(self, *names: Any, **options: Any) -> None:
         super().__init__(*names, **options)
@@ -35,7 +35,7 @@ class Activator(RevisionPods):
         self._closed = False
 
     async def start_pod(self) -> PodProcess:
-        """Start the revision's pod, unless it is there already."""
+        """Start the revision's pod, unless it has one."""
         if self._pod is not None:
             return self._pod
         self._watch(False)
@@ -44,16 +44,16 @@ class Activator(RevisionPods):
             pod.on_change = lambda: self._changed(pod)
             await self._run(pod, self._socket.fileno())
         except BaseException:
-            self._gone(self._pod)  # whoever is waiting for a pod is tried for again
+            self._gone(self._pod)  # watch the socket again: a connection may be waiting for a pod
             raise
         if self._closed:
             self._stop(pod)
         else:
-            self._changed(pod)  # what it has said may have come before its process id
+            self._changed(pod)  # it may have reported something before its process id was known
         return pod
 
     def close(self) -> None:
-        """Give up the address. Pods that are left finish what is open, then stop."""
+        """Give up the address. The remaining pods finish their open attempts, then stop."""
         if self._closed:
             return
         self._watch(False)
@@ -80,7 +80,7 @@ class Activator(RevisionPods):
 
     def _changed(self, pod: PodProcess) -> None:
         if pod is not self._pod:
-            return  # one that finishes; how long the next one has been idle is none of its business
+            return  # an earlier pod that is finishing; it must not touch the idle timer of the current one
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
@@ -94,13 +94,13 @@ class Activator(RevisionPods):
         """Scale to zero: ask the pod to end."""
         if pod is not self._pod or pod.pid is None:
             return
-        # One that has yet to load its source has nothing to finish, and may never get so far as to listen.
+        # A pod that is still loading its source has nothing to finish, and may not be listening for SIGTERM yet.
         number = signal.SIGTERM if pod.loaded.done() else signal.SIGKILL
         self._task(self._processes.signal(pod.pid, number))
         self._leave(pod)
 
     def _leave(self, pod: PodProcess) -> None:
-        """A pod that ends is left alone with what is open on it, for so long; whoever comes gets another."""
+        """Let a pod finish its open attempts, and kill it if that takes too long. New connections get another pod."""
         self._pod = None
         pod.tell("pod.stopping")
         asyncio.get_running_loop().call_later(GRACE + 5, lambda: self._task(self.kill(pod.name)))
@@ -116,4 +116,4 @@ class Activator(RevisionPods):
         if pod is self._pod:
             self._pod = None
             self._failures = 0 if pod is not None and pod.served else self._failures + 1
-            self._watch(not self._processes.gone)  # without a keeper there will be no pod
+            self._watch(not self._processes.gone)  # without a keeper no pod can be started

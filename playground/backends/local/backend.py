@@ -13,8 +13,8 @@ from playground.backends.local.activator import Activator
 from playground.backends.local.binary import find_server
 from playground.backends.local.exclusive import ExclusiveActivator
 from playground.backends.local.keepers import HASH_SEEDS, Keepers
+from playground.backends.local.ledger import LedgerProcess
 from playground.backends.local.leftovers import sweep
-from playground.backends.local.outside import LedgerProcess
 from playground.backends.local.processes import Processes
 from playground.backends.local.server import RestateServer, check_directory
 from playground.backends.local.sockets import Sockets
@@ -25,7 +25,7 @@ from playground.pod import guard
 from playground.restate.tcp import TcpDoor, secret_of
 
 LOAD_TIMEOUT = 30.0
-"""Seconds a source may take to load."""
+"""Seconds that a source may take to load."""
 
 
 class LocalBackend:
@@ -33,20 +33,20 @@ class LocalBackend:
 
     Args:
         directory: the playground's data directory.
-        remove: whether it is removed at the end.
+        remove: whether to remove it at the end.
         settings: timings.
-        record: where events go.
+        record: takes events.
     """
 
     name = "local"
-    lag = 0.0  # a pod's word is in a pipe of ours before Restate has it
+    lag = 0.0  # a pod's report is in our pipe before Restate has the frame
 
     def __init__(self, directory: Path, *, remove: bool, settings: Settings, record: Record) -> None:
         self.settings = settings
         self._directory, self._record = directory, record
         seeded = settings.gated and settings.pods == "fork"
         self._processes = Processes(directory, remove=remove, hash_seed=HASH_SEEDS[0] if seeded else None)
-        # Of the atlas's pods some iterate a set in another order than others, as pods of a cluster do.
+        # The atlas's pods iterate sets in different orders, as pods of a cluster do.
         self._keepers = Keepers(directory, self._processes) if seeded else None
         self._sockets: Sockets | None = None
         self._server: RestateServer | None = None
@@ -75,33 +75,33 @@ class LocalBackend:
 
     @property
     def condition(self) -> Condition:
-        """How the playground's processes are."""
+        """The condition of the playground's processes."""
         if self._server is None:
             return Condition("not open")
         if self._processes.gone:
             return Condition("but its processes are gone: their keeper was killed", "pg = Playground.open()")
         for name, pid in (("playground's keeper", self._processes.pid), ("Restate server", self._server.pid)):
             if pid is not None and _is_stopped(pid):
-                return Condition(f"the {name} is stopped (SIGSTOP)", f"Let it go on: kill -CONT {pid}.")
+                return Condition(f"the {name} is stopped (SIGSTOP)", f"Resume it: kill -CONT {pid}")
         return self._server.condition
 
     def check(self) -> None:
-        """See that the keeper lives; all others live no longer than it."""
+        """Check that the keeper lives: no other process outlives it."""
         self._processes.check()
 
     @property
     def secrets(self) -> list[str]:
-        """What is secret in the addresses of the ledger and of the ingress, as pods have them."""
+        """The secret parts of the addresses that pods have of the ledger and the ingress."""
         assert self._pods_door is not None
         return [secret_of(url) for url in (self.ledger_url, self._pods_door.url)]
 
     @property
     def keeper_pid(self) -> int | None:
-        """The process that everything else is a child of; None before it was started."""
+        """The process that is the parent of all others; None before it is started."""
         return self._processes.pid
 
     async def open(self) -> None:
-        """Start keeper and server; the keeper imports the SDK while the server gets ready."""
+        """Start the keeper and the server. The keeper imports the SDK while the server becomes ready."""
         check_directory(self._directory)
         binary = await asyncio.to_thread(find_server)
         await asyncio.to_thread(sweep)
@@ -166,8 +166,8 @@ class LocalBackend:
             await activator.kill(pod.name)
             raise DeployError(
                 f"The service {service!r} was not deployed: its source did not finish loading.",
-                f"It has been running for {LOAD_TIMEOUT:.0f} s; a source only defines services, it does no work.",
-                "Move what takes long into a handler.",
+                f"It has been running for {LOAD_TIMEOUT:.0f} s. A source should only define services and do no work.",
+                "Move whatever takes so long into a handler.",
             ) from None
         except BaseException:
             await self.discard_revision(revision)
@@ -186,7 +186,7 @@ class LocalBackend:
             await activator.kill(pod)
 
     async def kill_server(self) -> None:
-        """SIGKILL the Restate server; it is brought back on the same data."""
+        """SIGKILL the Restate server. It is restarted on the same data."""
         if self._server is not None:
             await self._server.kill()
 

@@ -1,14 +1,14 @@
 """Find the restate-server, or fetch it.
 
-Four places, in this order; the first that has the pinned version wins:
+There are four places to look, in this order. The first that has the pinned version wins:
 
-1. the file named by PLAYGROUND_RESTATE_SERVER. Who sets it means it: anything wrong there is an error.
-2. PATH. Another version, or a script around the server, is passed over and remembered as a note.
-3. an earlier download in the user's cache directory.
-4. the npm package for this platform. It is verified against a checksum pinned here and moved into the
-   cache with one rename, so that two processes may do it at once and a broken one leaves nothing.
+1. The file named by PLAYGROUND_RESTATE_SERVER. Whoever sets that means it, so anything wrong with it is an error.
+2. PATH. Another version, or a script around the server, is skipped, with a note.
+3. An earlier download in the user's cache directory.
+4. The npm package for this platform. It is verified against a checksum pinned here, and moved into the cache with a
+   single rename, so that two processes may do this at once, and an interrupted one leaves nothing behind.
 
-A file's version is what it says itself: `restate-server --version` takes 15 ms, so nothing is cached.
+A file's version is what `restate-server --version` says. That takes 15 ms, so nothing is cached.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class ServerBinary:
 
     Attributes:
         path: the executable.
-        version: what it says of itself.
+        version: what it says about itself.
         source: where it was found, in words.
-        notes: what was passed over on the way, one sentence each.
+        notes: what was skipped on the way, one sentence each.
     """
 
     path: Path
@@ -73,14 +73,14 @@ class ServerBinary:
 
 
 def find_server(*, fetch: bool = True, progress: Progress | None = None) -> ServerBinary:
-    """Find the restate-server of the pinned version; download it if it is nowhere.
+    """Find the restate-server of the pinned version, or download it.
 
     Args:
-        fetch: False never downloads.
-        progress: told about a download's bytes; without it, a bar is drawn on stderr.
+        fetch: whether it may be downloaded.
+        progress: called with the progress of a download; by default, a bar is drawn on stderr.
 
     Raises:
-        ServerNotFound: there is none, and none could be fetched; says what was tried.
+        ServerNotFound: there is none, and it could not be fetched; says what was tried.
         ServerVersion: PLAYGROUND_RESTATE_SERVER names one of another version.
     """
     if named := os.environ.get(ENVIRONMENT):
@@ -88,16 +88,16 @@ def find_server(*, fetch: bool = True, progress: Progress | None = None) -> Serv
     notes: list[str] = []
     if on_path := shutil.which("restate-server"):
         if _is_script(Path(on_path)):
-            # npm's umbrella package puts one on PATH. The server would be its child, and outlive a kill.
+            # npm's umbrella package puts one on PATH. The server would be its child, and survive when it is killed.
             notes.append(f"{on_path} on PATH is a script that starts a server, not the server.")
-        elif found := _pinned(Path(on_path), "PATH", notes):
-            return found
+        elif server := _pinned(Path(on_path), "PATH", notes):
+            return server
     else:
         notes.append("There is no restate-server on PATH.")
     cached = cache_dir() / f"restate-server-{SERVER_VERSION}" / "restate-server"
     if cached.exists():
-        if found := _pinned(cached, "an earlier download", notes):
-            return found
+        if server := _pinned(cached, "an earlier download", notes):
+            return server
     else:
         notes.append(f"There is no earlier download in {cached.parent}.")
     if not fetch:
@@ -110,7 +110,7 @@ def server_package() -> Package:
     """The npm package that holds the server for this machine.
 
     Raises:
-        ServerNotFound: Restate publishes none for this platform.
+        ServerNotFound: Restate does not publish one for this platform.
     """
     system, machine = sys.platform, platform.machine().lower()
     key = (system, _ARCHITECTURES.get(machine, machine))
@@ -125,7 +125,7 @@ def server_package() -> Package:
 
 
 class _Unusable(Exception):
-    """Why a file cannot be run as a server, and what helps."""
+    """A file cannot be run as a server. Says why, and what helps."""
 
     def __init__(self, why: str, fix: str = "") -> None:
         super().__init__(why)
@@ -178,7 +178,7 @@ def _pinned(path: Path, source: str, notes: list[str]) -> ServerBinary | None:
     if version != SERVER_VERSION:
         notes.append(f"{path} is version {version}.")
         return None
-    # That it was not in the places before this one is no news; that it was passed over is.
+    # Worth a note is what was skipped, not where nothing was.
     return ServerBinary(path, version, source, tuple(note for note in notes if not note.startswith("There is no ")))
 
 
@@ -196,7 +196,7 @@ def _fetch(target: Path, notes: list[str], progress: Progress | None) -> ServerB
     title = f"restate-server {SERVER_VERSION} from the npm package {package.name}, once, into {cache}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        # In the cache itself: a rename is atomic only within one file system.
+        # Work inside the cache: a rename is atomic only within one file system.
         with (
             tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache, ignore_cleanup_errors=True) as work,
             nullcontext(progress) if progress else progress_bar(title) as report,
@@ -219,8 +219,8 @@ def _fetch(target: Path, notes: list[str], progress: Progress | None) -> ServerB
             f"Make room or give yourself the right to write there, or set XDG_CACHE_HOME to a directory you can write "
             f"to, or set {ENVIRONMENT} to the path of a restate-server {SERVER_VERSION}.",
         ) from error
-    if found := _pinned(target, f"the npm package {package.name}", notes):
-        return found
+    if server := _pinned(target, f"the npm package {package.name}", notes):
+        return server
     raise _not_found(
         "The downloaded one does not work here.",
         notes,

@@ -1,8 +1,8 @@
-"""How our own interpreters are started: with our modules, whatever lies about where the learner works.
+"""Starting our own Python interpreters so that they find our modules, whatever files the learner has around.
 
-An `email.py` in the working directory, or a `restate.py` in PYTHONPATH, would come before the module of that name
-which our processes need. So they begin with neither in their path (`python -P`). What pods serve may import the
-learner's modules, but finds them last: they are added behind everything else.
+An `email.py` in the working directory, or a `restate.py` in PYTHONPATH, would hide the module of that name that our
+processes need. So they start with neither on their path (`python -P`). The sources that pods serve may still import the
+learner's modules: their places are added at the end of the path.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def interpreter(module: str, *arguments: str, path: Sequence[str] = ()) -> list[str]:
-    """The command that runs one of our modules: of this very package, wherever it was imported from.
+    """The command that runs one of our modules, from the very package that is imported here.
 
     Args:
-        path: of the learner's modules, which are found last.
+        path: where the learner's modules are; it is searched last.
     """
     return [sys.executable, "-P", "-c", _BOOT, module, str(PACKAGE / "__init__.py"), json.dumps(list(path)), *arguments]
 
 
 def environment() -> dict[str, str]:
-    """This process's environment as our interpreters have it."""
+    """The environment of this process, without what our interpreters must not have."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def learners_path() -> list[str]:
-    """Where the learner's modules are found in this process, its working directory among it."""
+    """Where this process finds the learner's modules, including its working directory."""
     try:
         here = os.getcwd()
     except FileNotFoundError:

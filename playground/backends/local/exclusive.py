@@ -1,14 +1,14 @@
 """Exclusive pods: one process per connection, so that killing one touches no other attempt.
 
-The crash atlas runs many invocations at once and kills the pod under one of them. With ordinary pods, all
-that run on it would die too, and effects would double where no crash was planned. So here the backend
-accepts each connection itself and hands it to a pod of its own, as inetd does. Restate is told to put
-one stream on a connection, and uses an idle connection again before it opens another.
+The crash atlas runs many invocations at once and kills the pod of one of them. With ordinary pods, all others on that
+pod would die too, and effects would be repeated where no crash was planned. So here the backend accepts each
+connection itself and hands it to a pod of its own, as inetd does. Restate is told to put one stream on each
+connection. It reuses an idle connection before it opens another.
 
-A connection that was accepted is held until a pod has it: what keeps the pod from starting is told, and
-tried again, later and later.
+An accepted connection is held until a pod has it. If the pod cannot be started, that is reported and retried with
+growing delays.
 
-On Kubernetes, Knative's `containerConcurrency: 1` gives the same.
+On Kubernetes, Knative's `containerConcurrency: 1` has the same effect.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from playground.errors import PlaygroundClosed, StartError
 
 
 class ExclusiveActivator(RevisionPods):
-    """A revision whose pods serve one connection each. Arguments as of `RevisionPods`."""
+    """A revision whose pods serve one connection each. Takes the arguments of `RevisionPods`."""
 
     def __init__(self, *names: Any, **options: Any) -> None:
         super().__init__(*names, **options)
         self._first: socket.socket | None = None
-        self._failures = 0  # to accept, in a row
+        self._failures = 0  # failures to accept, in a row
         self._closed = False
         self._watch()
 
     async def start_pod(self) -> PodProcess:
-        """Start a pod that loads the source and serves nobody, to see that it can."""
+        """Start a pod that only loads the source, to see whether it can."""
         try:
             self._first, theirs = socket.socketpair()
         except OSError as error:
@@ -46,11 +46,11 @@ class ExclusiveActivator(RevisionPods):
         except BaseException:
             self._first.close()
             raise
-        pod.loaded.add_done_callback(self._seen)
+        pod.loaded.add_done_callback(self._close_first)
         return pod
 
     def close(self) -> None:
-        """Give up the address; pods end when Restate closes their connections, or with the keeper."""
+        """Give up the address. Pods end when Restate closes their connections, or with the keeper."""
         if self._closed:
             return
         self._closed = True
@@ -64,7 +64,7 @@ class ExclusiveActivator(RevisionPods):
         if not self._closed:
             asyncio.get_running_loop().add_reader(self._socket, self._connected)
 
-    def _seen(self, _loaded: object) -> None:
+    def _close_first(self, _loaded: object) -> None:
         if self._first is not None:
             self._first.close()
 
@@ -73,7 +73,7 @@ class ExclusiveActivator(RevisionPods):
             connection, _ = self._socket.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
-        except OSError as error:  # it waits in the backlog until there is room for it
+        except OSError as error:  # the connection waits in the backlog until there is room for it
             self._failures += 1
             self._new_pod_failed(error)
             loop = asyncio.get_running_loop()

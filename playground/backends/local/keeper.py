@@ -1,31 +1,30 @@
-"""The keeper: the one process that is the parent of every other process of a playground.
+"""The keeper: the process that is the parent of all other processes of a playground.
 
-A notebook's kernel can die at any moment, and in any way; Jupyter interrupts and kills by process
-group. So the kernel starts no server and no pod itself. It starts this keeper, in a session of its
-own, and holds the other end of a socket. Commands come in by that socket; when it closes, because the
-kernel closed it or because the kernel is gone, the keeper kills all its children, removes the data
-directory if that was a temporary one, and exits. Should the keeper itself be killed, Linux kills its
-children (PDEATHSIG); elsewhere the kernel does, which learns of it by the same socket.
+A notebook's kernel can die at any moment and in any way, and Jupyter interrupts and kills whole process groups. So the
+kernel starts no server and no pods itself. It starts this keeper, in a session of its own, and holds the other end of a
+socket, through which it sends commands. When the socket closes, because the kernel has closed it or is gone, the keeper
+kills all its children, removes the data directory if it is a temporary one, and exits. If the keeper itself is killed,
+Linux kills its children (PDEATHSIG); on other systems the kernel does, which notices through the same socket.
 
-The keeper is also what pods are forked from: it has imported the SDK already, so a pod starts in
-tens of milliseconds. It has one thread and no event loop, for only such a process forks safely.
+Pods are forked from the keeper. It has already imported the SDK, so a pod starts within tens of milliseconds. It has
+one thread and no event loop, because only such a process can be forked safely.
 
-Commands are lines of JSON. Each has a number, and so has its answer: whoever asked may have been interrupted,
-and an answer must never be taken for another's. File descriptors ride along (SCM_RIGHTS):
+Commands are lines of JSON. Each has a number, which its answer repeats: a caller may have been interrupted, and must
+not take the answer to another command for its own. File descriptors are sent along (SCM_RIGHTS):
 
     {"id", "do": "exec", "argv", "env", "log"}                              run a program  -> {"id", "pid"}
     {"id", "do": "warm"}                                                    import the SDK -> {"id"}
     {"id", "do": "serve", "fds": 3, "module", "argv", "path", "env", "fork"}  run a module   -> {"id", "pid"}
     {"id", "do": "signal", "pid", "signal"}                                 to its group   -> {"id"}
 
-What went wrong is answered with {"id", "error"}. `serve` runs a module (a pod, the ledger) with three descriptors:
-a listening socket, whose number it finds in POD_FD; a pipe for its words, standard output and error; and one for
-its events, of which POD_EVENTS tells (see `playground.pod.emit`). When a child ends, {"exit": pid, "status": exit
-code} is said, always after the answer that told its pid.
+If something goes wrong, the answer is {"id", "error"}. `serve` runs a module (a pod, the ledger) with three
+descriptors: a listening socket, whose number is in POD_FD; a pipe for standard output and error; and a pipe for its
+events, which POD_EVENTS names (see `playground.pod.emit`). When a child ends, the keeper sends
+{"exit": pid, "status": exit code}, always after the answer that contained the pid.
 
-A child that has just been forked is a copy of the keeper: its signal handlers, its loop, its socket. So all signals
-are blocked across the fork, until the child has put back what signals do by default; and it never returns from
-there, whatever is raised in it.
+A freshly forked child is a copy of the keeper, with its signal handlers, its loop and its socket. So all signals are
+blocked across the fork until the child has reset their handlers, and whatever the child raises, it never returns into
+the keeper's loop.
 """
 
 from __future__ import annotations
@@ -53,16 +52,16 @@ from playground.pod.emit import EVENTS
 
 PR_SET_PDEATHSIG = 1
 CHECK = 0.5
-"""Seconds between looks at whether the kernel is still the parent: a forked copy of the kernel would
-keep the socket open although the kernel is gone."""
+"""Seconds between checks whether the kernel is still the parent. The socket does not always show it: a forked copy of
+the kernel would keep it open."""
 
 
 class Keeper:
-    """See the module.
+    """See the module's docstring.
 
     Args:
         control: the socket to the kernel.
-        lock: the file descriptor of the data directory's lock, which is just held open.
+        lock: the file descriptor of the data directory's lock, which only has to stay open.
         scratch: directories to remove at the end.
     """
 
@@ -82,7 +81,7 @@ class Keeper:
         signal.signal(signal.SIGTERM, self._asked_to_end)
 
     def run(self) -> NoReturn:
-        """Serve the kernel until it is gone; then end everything."""
+        """Serve the kernel until it is gone, then end everything."""
         commands, control = Commands(self._control), self._control.fileno()
         while os.getppid() == self._kernel and not self._ending:
             ready, _, _ = select.select([control, self._wake], [], [], CHECK)
@@ -102,14 +101,14 @@ class Keeper:
         self._end()
 
     def _asked_to_end(self, *_: object) -> None:
-        # No more than a note: a handler runs in the middle of anything, a fork among it.
+        # Only take note: a signal handler runs in the middle of anything, even of a fork.
         self._ending = True
 
     def _obey(self, command: dict[str, Any], fds: list[int]) -> None:
         answer: dict[str, Any] = {"id": command["id"]}
         try:
             if len(fds) != command.get("fds", 0):
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # the system dropped what did not fit
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # the system dropped those that did not fit
             match command["do"]:
                 case "exec":
                     answer["pid"] = self._exec(command["argv"], command["env"], command["log"])
@@ -140,11 +139,11 @@ class Keeper:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 self._children.discard(pid)
-                _signal_group(pid, signal.SIGKILL, reaped=True)  # what the child started and left behind
+                _signal_group(pid, signal.SIGKILL, reaped=True)  # kill what the child started and left behind
                 self._say({"exit": pid, "status": os.waitstatus_to_exitcode(status)})
 
     def _fork(self, work: Callable[[], int]) -> int:
-        """Fork a child, in a session of its own, that dies with the keeper. It exits with the result of its work."""
+        """Fork a child that has its own session, dies with the keeper, and exits with the result of `work`."""
         keeper = os.getpid()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -205,7 +204,7 @@ class Keeper:
 
 
 class Commands:
-    """Lines of JSON from a socket, each with the descriptors that were sent with it."""
+    """Reads lines of JSON from a socket, each with the file descriptors that were sent along."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -213,10 +212,10 @@ class Commands:
         self._fds: deque[list[int]] = deque()
 
     def read(self) -> list[tuple[dict[str, Any], list[int]]] | None:
-        """What has arrived; None if the other end is closed. Descriptors are the reader's to close.
+        """The commands that have arrived; None if the other end is closed. The caller closes the descriptors.
 
-        Descriptors of two lines never come in one message. Those for which this process has no room are dropped
-        by the system, which says so; then a line has fewer than it says.
+        One message never carries the descriptors of two lines. If this process has no room for some of them, the
+        system drops them and says so; then a line comes with fewer than it announces.
         """
         data, fds, flags, _ = socket.recv_fds(self._control, 65536, 8)
         if not data:
@@ -231,7 +230,7 @@ class Commands:
 
 
 def warm() -> None:
-    """Import what every pod imports, so that a fork of this process has it."""
+    """Import what every pod imports, so that forks of this process already have it."""
     import httpx  # noqa: F401
     import hypercorn.asyncio
     import hypercorn.protocol.h2  # noqa: F401
@@ -242,7 +241,7 @@ def warm() -> None:
     import playground.pod.serve  # noqa: F401
 
     gc.collect()
-    gc.freeze()  # collections in a fork must not touch, and so copy, the pages shared with it
+    gc.freeze()  # or garbage collection in a fork would touch, and so copy, the memory pages it shares
 
 
 def _run(module: str, argv: list[str], path: list[str], env: dict[str, str], words: int) -> int:
@@ -251,7 +250,7 @@ def _run(module: str, argv: list[str], path: list[str], env: dict[str, str], wor
     os.dup2(words, 2)
     os.close(words)
     os.environ.update(env)
-    sys.path += [each for each in path if each not in sys.path]  # last: no module of ours may be taken for another
+    sys.path += [each for each in path if each not in sys.path]  # last, so that none of them hides one of ours
     if threading.active_count() > 1:
         print("the keeper has threads; its forks may hang", file=sys.stderr)
     main = importlib.import_module(f"{module}.__main__").main
@@ -270,7 +269,7 @@ def _become(argv: list[str], env: dict[str, str], out: int) -> NoReturn:
 
 
 def _signal_group(pid: int, number: int, *, reaped: bool = False) -> None:
-    """Signal a child and all it started; a child just forked may not lead a group yet."""
+    """Signal a child and everything it started. A child that was just forked may not lead a group yet."""
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -279,12 +278,12 @@ def _signal_group(pid: int, number: int, *, reaped: bool = False) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel of the operating system kill this process when its parent ends (Linux only)."""
+    """Have Linux kill this process when its parent ends. Does nothing on other systems."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(1)  # it ended before we asked
+        os._exit(1)  # the parent ended before we asked
 
 
 def main() -> NoReturn:

@@ -1,10 +1,9 @@
-"""Several keepers side by side, each with hash randomization of its own: where the crash atlas's pods come from.
+"""Several keepers, each with its own hash seed, from which the crash atlas forks its pods.
 
-A fork has its parent's hash seed, so pods forked from one keeper all iterate a set in the same order. Pods of
-a real cluster do not, and code that depends on that order works until an attempt is retried elsewhere. So the
-atlas forks its pods from several keepers in turn. Another keeper costs one import of the SDK; a fresh
-interpreter for each pod would cost that every time. The seeds are always the same: a sweep that is repeated
-finds the same.
+A fork has its parent's hash seed, so pods forked from one keeper all iterate a set in the same order. Pods of a real
+cluster do not, and code that depends on the order works only until an attempt is retried on another pod. So the atlas
+forks its pods from several keepers in turn. Each keeper costs one import of the SDK; a fresh interpreter per pod would
+cost that every time. The seeds are fixed, so that a repeated sweep has the same result.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from typing import Any
 from playground.backends.local.processes import Processes
 
 HASH_SEEDS = (1, 2, 4, 6)
-"""Under each of these a set of two or three short names has another order than under most others."""
+"""Under each of these seeds, a set of two or three short names has another order than under most of the others."""
 
 
 class Keepers:
-    """Starts pods from one keeper after the other. What it does is as of `Processes`; lives on the engine's loop.
+    """Starts pods from the keepers in turn. Its methods are those of `Processes`. Lives on the engine's loop.
 
     Args:
-        directory: the playground's data directory; it outlives them.
-        first: the playground's own keeper, which has the first seed. Whoever has started it closes it.
+        directory: the playground's data directory, which outlives them.
+        first: the playground's own keeper, which has the first seed. Whoever started it closes it.
     """
 
     def __init__(self, directory: Path, first: Processes) -> None:
@@ -37,7 +36,7 @@ class Keepers:
         self._of: dict[int, Processes] = {}
 
     async def start(self) -> None:
-        """Start the others, warm."""
+        """Start the other keepers, and have them import the SDK."""
 
         async def start(place: Path, keeper: Processes) -> None:
             await asyncio.to_thread(place.mkdir, exist_ok=True)
@@ -47,7 +46,7 @@ class Keepers:
         await asyncio.gather(*(start(*each) for each in self._others.items()))
 
     async def serve(self, module: str, argument: Path, *, on_exit: Callable[[int], None], **options: Any) -> int:
-        """Start a module from the keeper whose turn it is; returns its pid."""
+        """Start a module from the keeper whose turn it is. Returns its pid."""
         keeper = next(self._turn)
         for _ in self._keepers:
             if keeper.gone:
@@ -66,14 +65,14 @@ class Keepers:
 
     @property
     def gone(self) -> bool:
-        """Whether all of them have ended although nobody closed them."""
+        """Whether all keepers have ended although nobody closed them."""
         return all(keeper.gone for keeper in self._keepers)
 
     async def signal(self, pid: int, number: int) -> None:
-        """Signal a child of one of them."""
+        """Signal a child of one of the keepers."""
         if pid in self._of:
             await self._of[pid].signal(pid, number)
 
     async def close(self) -> None:
-        """End the others, and with them their pods."""
+        """End the other keepers, and with them their pods."""
         await asyncio.gather(*(keeper.close() for keeper in self._others.values() if keeper.started))

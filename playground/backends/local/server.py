@@ -1,7 +1,7 @@
-"""The Restate server of the embedded backend: a child process on Unix sockets, brought back when it dies.
+"""The Restate server of the embedded backend: a child process on Unix sockets, restarted when it dies.
 
-Restate's ingress and admin API have no authentication of their own. So the server listens on no port at all; its
-sockets are in a directory that only the playground's owner may enter (see `sockets`), the same after a restart.
+Restate's ingress and admin API have no authentication. So the server does not listen on any port. Its sockets are in a
+directory that only the playground's owner may enter (see `sockets`), and stay the same after a restart.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from playground.recording import Event
 from playground.restate.settings import environment
 
 NEEDED_DISK = 100 * 2**20
-"""Bytes free below which a start is refused; a small playground writes about 5 MB."""
+"""With fewer bytes free, a start is refused. A small playground writes about 5 MB."""
 START_TIMEOUT = 30.0
 RESTART_WINDOW = 30.0
-"""Seconds that a death counts for: the more of them, the longer until the next start."""
+"""A death counts for this many seconds. The more of them count, the longer the wait before the next start."""
 MAX_BACKOFF = 3.0
 FULL = 1 << 20
-"""Bytes free below which a disk is full: the server writes in larger pieces."""
+"""With fewer bytes free, a disk counts as full: the server writes in larger pieces."""
 
 
 class RestateServer:
@@ -41,12 +41,12 @@ class RestateServer:
 
     Args:
         binary: the program.
-        directory: the playground's data directory; the server's own is below it.
+        directory: the playground's data directory, which contains the server's.
         sockets: where it listens.
 
     Attributes:
         ingress: where requests go.
-        admin: where deployments are registered and questions asked; its `/ui` is Restate's own UI.
+        admin: the admin API; Restate's own UI is at `/ui`.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class RestateServer:
         self._started = False
         self._was_full = False
         self._failed: PlaygroundError | None = None
-        self._deaths: list[tuple[float, int]] = []  # when, and its exit status
+        self._deaths: list[tuple[float, int]] = []  # time and exit status
         self._closing = False
         self._restart: asyncio.Task[None] | None = None
         self._disk: asyncio.Task[None] | None = None
@@ -81,10 +81,10 @@ class RestateServer:
         return self._pid
 
     async def start(self) -> None:
-        """Start and wait until it is healthy.
+        """Start it and wait until it is healthy.
 
         Raises:
-            StartError: the data directory or the server itself is the reason.
+            StartError: it does not start; says why.
         """
         if not await self._run():
             raise self._explain()
@@ -93,13 +93,13 @@ class RestateServer:
 
     @property
     def condition(self) -> Condition:
-        """How it is; from any thread."""
+        """Its condition. From any thread."""
         if self._failed is not None:
             return Condition("the Restate server is down for good", self._failed.fix)
         if _is_full(self._directory):
             return Condition(
                 f"the disk that holds {self._directory} is full, and the Restate server cannot write",
-                "Free some space: the server goes on by itself.",
+                "Free some space. The server will then go on by itself.",
             )
         if self._up.is_set() and not self._was_full:
             return Condition()
@@ -107,14 +107,14 @@ class RestateServer:
         how = [f"killed {_times(killed)}"] if killed else []
         if others := [status for _, status in self._deaths if status != -signal.SIGKILL]:
             how.append(f"ended by itself {_times(len(others))}, last with exit code {others[-1]}")
-        told = f" ({', '.join(how)})" if how else ""
-        return Condition(f"the Restate server is coming back{told}", "Wait for it: pg says when it is ready.")
+        causes = f" ({', '.join(how)})" if how else ""
+        return Condition(f"the Restate server is coming back{causes}", "Wait for it: pg says when it is ready.")
 
     async def ready(self) -> None:
-        """Wait until it is healthy, e.g. after a death.
+        """Wait until it is healthy, for example after a restart.
 
         Raises:
-            PlaygroundClosed: it cannot be started any more.
+            PlaygroundClosed: it cannot be restarted.
         """
         while not self._up.is_set():
             self._processes.check()
@@ -123,14 +123,14 @@ class RestateServer:
             await asyncio.sleep(0.02)
 
     async def kill(self) -> None:
-        """SIGKILL it. A death that was asked for does not count as one too many."""
+        """SIGKILL it. This death does not delay the restart."""
         if self._pid is not None:
             self._deaths.clear()
             self._up.clear()
             await self._processes.signal(self._pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Do not bring it back any more."""
+        """Do not restart it from now on."""
         self._closing = True
         for task in (self._restart, self._disk):
             if task is not None:
@@ -155,7 +155,7 @@ class RestateServer:
                         return False
                     if time.monotonic() > deadline:
                         await self._processes.signal(pid, signal.SIGKILL)
-                        await gone.wait()  # two servers on the same data would ruin it
+                        await gone.wait()  # two servers on the same data would corrupt it
                         return False
                     await asyncio.sleep(0.01)
         if gone.is_set():
@@ -174,7 +174,7 @@ class RestateServer:
             self._restart = asyncio.get_running_loop().create_task(self._bring_back())
 
     async def _bring_back(self) -> None:
-        """Start it until it stays, however often it dies meanwhile: later and later, but never not at all."""
+        """Restart it, with growing delays if it keeps dying, until it stays up."""
         while not self._closing:
             if len(self._deaths) > 1:
                 await asyncio.sleep(min(0.1 * 2 ** len(self._deaths), MAX_BACKOFF))
@@ -188,12 +188,12 @@ class RestateServer:
                 return
 
     async def _watch_disk(self) -> None:
-        """Start it anew when a disk that was full has room again: it does not write any more by itself."""
+        """Restart it when a full disk has room again: by itself, it would not resume writing."""
         while True:
             await asyncio.sleep(0.25)
             full = _is_full(self._directory)
             if self._was_full and not full:
-                with contextlib.suppress(PlaygroundError):  # the keeper is gone, and so is everything
+                with contextlib.suppress(PlaygroundError):  # the keeper is gone, and everything with it
                     await self.kill()
             self._was_full = full
 
@@ -204,11 +204,11 @@ class RestateServer:
             "RESTATE_NODE_NAME": NODE,
             "RESTATE_LISTEN_MODE": "unix",
             "RESTATE_ADVERTISED_ADDRESS": f"unix:{self._sockets.fabric}",
-            "TMPDIR": str(self._scratch),  # it leaves a directory behind there at every start
+            "TMPDIR": str(self._scratch),  # the server leaves a directory there at every start
         }
         if self._settings.gated:  # one attempt per connection, and so per pod
             ours["RESTATE_WORKER__INVOKER__HTTP2_STREAMS_PER_CONNECTION_LIMIT"] = "1"
-        # Restate variables of the learner's shell would change what the lessons were verified with.
+        # Restate variables in the learner's shell would change the settings that the lessons were verified with.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RESTATE_")}
         return {**inherited, **ours}
 
@@ -229,16 +229,16 @@ class RestateServer:
         last = self._log_tail().splitlines()[-5:]
         return StartError(
             "The Restate server does not start.",
-            "It said last:\n  " + "\n  ".join(last or ["(nothing)"]),
+            "Its last output was:\n  " + "\n  ".join(last or ["(nothing)"]),
             "python -m playground doctor",
         )
 
 
 def check_directory(directory: Path) -> None:
-    """See that a data directory exists, can be written, and has room.
+    """Check that a data directory exists, can be written to, and has room.
 
     Raises:
-        StartError: it does not, or has not.
+        StartError: one of these is not so.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -249,7 +249,7 @@ def check_directory(directory: Path) -> None:
         raise StartError(
             f"The data directory {directory} cannot be used.",
             f"{error.strerror}.",
-            "Name a directory that is yours: Playground.open(data_dir=...)",
+            "Name a directory that you can write to: Playground.open(data_dir=...)",
         ) from error
     if free < NEEDED_DISK:
         raise StartError(
@@ -262,8 +262,8 @@ def check_directory(directory: Path) -> None:
 def _message(line: str) -> str:
     try:
         record = json.loads(line)
-        told = record.get("fields", record)
-        return " ".join(str(told[name]) for name in ("message", "error", "err", "cause") if told.get(name))
+        fields = record.get("fields", record)
+        return " ".join(str(fields[name]) for name in ("message", "error", "err", "cause") if fields.get(name))
     except (ValueError, AttributeError):
         return line
 

@@ -1,9 +1,9 @@
-"""Where the server's sockets are: in its data directory, by a path that can be used for one.
+"""Where the server's sockets are: in its data directory, reached by a path that is valid for sockets.
 
-A Unix socket's path has 103 bytes at most, and the server puts its own into a URL, where only plain characters are
-safe. A data directory's path may be longer and have any characters: TMPDIR can be deep, a home can be anybody's.
-Then a private directory in a short place gets a symlink to the data directory, and everything that names a
-socket goes by it. The keeper removes it at the end; one whose keeper was killed is removed when the next is made.
+The path of a Unix socket has at most 103 bytes, and the server puts its own into a URL, where only plain characters are
+safe. The path of a data directory may be longer and contain any character, depending on TMPDIR and the user's home. In
+that case we make a shortcut: a private directory in a short place, with a symlink to the data directory, through which
+all sockets are reached. The keeper removes it at the end. If the keeper was killed, the next playground removes it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 from playground.errors import StartError
 
 NODE = "playground"
-"""The server's name for itself; the default is the host's name. It names a directory."""
+"""The server's node name, which is also a directory name. The default would be the name of the host."""
 MAX_PATH = 103
-"""Bytes: macOS takes no more, Linux 107."""
+"""Bytes that macOS allows. Linux allows 107."""
 PREFIX = "pg-sockets-"
 LINK = "data"
 
@@ -34,18 +34,18 @@ class Sockets:
         directory: the playground's data directory.
 
     Attributes:
-        base: the server's own directory, by a path that can be used.
-        shortcut: what was made to get there and has to be removed, or None.
+        base: the server's own directory, by a usable path.
+        shortcut: the shortcut that was made and has to be removed, or None.
 
     Raises:
-        StartError: there is no place for a shortcut.
+        StartError: a shortcut is needed, and there is no place for it.
     """
 
     def __init__(self, directory: Path) -> None:
         self.shortcut: Path | None = None
         own = directory / "restate"
         own.mkdir(mode=0o700, exist_ok=True)
-        own.chmod(0o700)  # whoever may look into the data directory: the sockets are its owner's alone
+        own.chmod(0o700)  # even if others may look into the data directory, the sockets belong to its owner alone
         if not _usable(own):
             self.shortcut = _shortcut(directory)
             own = self.shortcut / LINK / "restate"
@@ -53,34 +53,34 @@ class Sockets:
 
     @property
     def ingress(self) -> Path:
-        """The ingress's."""
+        """The socket of the ingress."""
         return self.base / NODE / "ingress.sock"
 
     @property
     def admin(self) -> Path:
-        """The admin API's."""
+        """The socket of the admin API."""
         return self.base / NODE / "admin.sock"
 
     @property
     def fabric(self) -> Path:
-        """The one the server speaks to itself by."""
+        """The socket that the server uses to talk to itself."""
         return self.base / NODE / "fabric.sock"
 
     def close(self) -> None:
-        """Remove the shortcut. What it led to stays."""
+        """Remove the shortcut, but not what it leads to."""
         if self.shortcut is not None:
             shutil.rmtree(self.shortcut, ignore_errors=True)
 
 
 def shortcuts() -> Iterator[Path]:
-    """All shortcuts of this user, whether they are in use or not."""
+    """All shortcuts of this user, in use or not."""
     for place in _places():
         for path in place.glob(PREFIX + "*"):
             try:
                 if (path / LINK).is_symlink() and path.lstat().st_uid == os.getuid():
                     yield path
             except OSError:
-                continue  # it was removed while we looked, or is another's
+                continue  # it was removed while we looked, or belongs to somebody else
 
 
 def _usable(base: Path) -> bool:
@@ -91,21 +91,21 @@ def _usable(base: Path) -> bool:
 def _shortcut(directory: Path) -> Path:
     for place in _places():
         try:
-            made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # its owner's alone
+            shortcut = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # only its owner may enter
         except OSError:
             continue
-        if _usable(made / LINK / "restate"):
-            (made / LINK).symlink_to(directory)
-            return made
-        made.rmdir()
+        if _usable(shortcut / LINK / "restate"):
+            (shortcut / LINK).symlink_to(directory)
+            return shortcut
+        shortcut.rmdir()
     raise StartError(
-        f"The data directory {directory} has too long a name for the server's sockets.",
-        f"A socket's path has {MAX_PATH} bytes at most, and there is no place for a shorter one.",
+        f"The path of the data directory {directory} is too long for the server's sockets.",
+        f"The path of a socket has at most {MAX_PATH} bytes, and there is no place for a shorter one.",
         "Name a directory with a shorter path: Playground.open(data_dir=...)",
     )
 
 
 def _places() -> list[Path]:
-    """Where a short path can be made, best first; what is there once is not named twice."""
+    """The directories where a short path can be made, best first, each once."""
     named = (os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp", tempfile.gettempdir())  # noqa: S108
     return list(dict.fromkeys(Path(name) for name in named if name and os.path.isdir(name)))

@@ -1,8 +1,8 @@
-"""What a backend knows of one pod, whatever the pod is: what it says, what is open on it, how it ended.
+"""Tracking one pod, on any backend: what it reports, which attempts are open on it, and how it ended.
 
-A pod tells what happens in it apart from what it prints (see `playground.pod.emit`). A backend reads both,
-adds what only it can know (that the pod starts, is asked to stop, is gone), and passes both on as
-events. It listens itself, too: for what a deployment waits for, and for whether the pod is idle.
+A pod's events come separately from what it prints (see `playground.pod.emit`). A backend reads both, adds what only
+it can know (the pod starts, is asked to stop, is gone), and records all of it. The tracker also picks out what the
+backend itself needs: whether the source has loaded, and whether the pod is idle.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from playground.pod import REFUSED
 from playground.recording import Event, heard, kinds
 
 
-class PodLife:
+class PodTracker:
     """One pod. Lives on the engine's loop.
 
     Attributes:
         name, service, revision: names.
-        open: numbers of the attempts that run on it now.
-        served: whether it has been given an attempt.
-        draining: whether it accepts no more connections, because it was sent SIGTERM.
+        open: numbers of the attempts that are running on it.
+        served: whether it was ever given an attempt.
+        draining: whether it accepts no more connections because it received SIGTERM.
         stopping: whether it was asked to stop.
         last_words: the latest line it printed.
-        loaded: done when the source is loaded, with what it offers; or failed with why it is not.
+        loaded: resolves to the services it offers once the source is loaded, or fails with the reason if it is not.
         on_change: called when `open` may have changed.
     """
 
@@ -43,12 +43,12 @@ class PodLife:
         self._record = record
 
     def tell(self, kind: str, **data: Any) -> None:
-        """Record something the backend knows of this pod."""
+        """Record something that the backend knows about this pod."""
         self.stopping = self.stopping or kind == "pod.stopping"
         self._record(Event.now(kind, pod=self.name, service=self.service, revision=self.revision, **data))
 
     def take(self, items: list[tuple[str, Any]]) -> None:
-        """Record what the pod has said: items of `playground.pod.emit.Words` and its like."""
+        """Record what the pod has printed or reported: items of the parsers in `playground.pod.emit`."""
         events = []
         for what, item in items:
             if what == "log":
@@ -63,30 +63,30 @@ class PodLife:
             self.on_change()
 
     def ended(self, status: int) -> None:
-        """Its process has ended: tell how.
+        """Record that its process has ended, and how.
 
         Args:
             status: exit code, or minus the number of the signal that ended it.
         """
         ways = {0: "stopped", REFUSED: "refused", -signal.SIGKILL: "killed"}
         if self.stopping:
-            ways[-signal.SIGTERM] = "stopped"  # so soon that it had not begun to listen for it
+            ways[-signal.SIGTERM] = "stopped"  # so early that it was not listening for the signal yet
         self.gone(ways.get(status, "crashed"), exit=status)
 
-    def gone(self, how: str, **told: Any) -> None:
-        """It is not there any more.
+    def gone(self, how: str, **details: Any) -> None:
+        """Record that the pod no longer exists.
 
         Args:
-            told: what else is known: `exit`, or the `reason` why it never was there.
+            details: what else is known: its `exit` code, or the `reason` why it never started.
         """
         self.open.clear()
-        self.tell("pod.gone", how=how, **told)
+        self.tell("pod.gone", how=how, **details)
         if not self.loaded.done():
             self.loaded.set_exception(
                 DeployError(
                     f"The service {self.service!r} was not deployed: its pod ended while it was starting.",
-                    f"The pod {self.name} was {how}, and said last:\n{self.last_words or '(nothing)'}",
-                    "Deploy again; if it happens again, look for what ends the process in the source.",
+                    f"The pod {self.name} was {how}. Its last output was:\n{self.last_words or '(nothing)'}",
+                    "Deploy it again. If that fails too, look in the source for what ends the process.",
                 )
             )
 
@@ -105,8 +105,8 @@ class PodLife:
                 self.loaded.set_exception(_refusal(self.service, event))
 
 
-def _refusal(service: str, told: kinds.PodRefused) -> DeployError:
-    reason, text, trace = told.reason, told.text, told.trace
+def _refusal(service: str, event: kinds.PodRefused) -> DeployError:
+    reason, text, trace = event.reason, event.text, event.trace
     what = f"The service {service!r} was not deployed: {text}."
     match reason:
         case "syntax":

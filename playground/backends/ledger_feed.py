@@ -1,8 +1,8 @@
-"""What a ledger tells, recorded once.
+"""Recording what a ledger reports, each entry once.
 
-A ledger writes an entry down, then tells it; should it die between the two, it tells it at its next start, for then
-it tells all it has. Nobody but the recording's side knows how much of that was heard before. Numbers only go up, and
-entries are told in their order, so what has been heard is all up to one number: that is all there is to remember.
+A ledger first stores an entry, and then reports it. In case it died between the two, it reports everything it has each
+time it starts. Only this side knows how much of that was reported before. Numbers only go up, and entries are reported
+in order, so it is enough to remember the number of the latest one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from playground.recording import Event, heard
 from playground.recording.kinds import LedgerCleared, LedgerFaults, OfEffect
 
 
-class News:
-    """Records what is new of what one ledger tells.
+class LedgerFeed:
+    """Records what is new in the reports of one ledger.
 
     Args:
         record: where events go.
@@ -28,15 +28,15 @@ class News:
         self._faults: dict[str, Any] = {}
 
     def take(self, items: Iterable[tuple[str, Any]]) -> None:
-        """Record what it has said: items of `playground.pod.emit.LineParser`."""
-        told = [heard(item, "ledger") for what, item in items if what == "event"]
-        if new := [event for event in told if self._is_new(event)]:
+        """Record a report: items of `playground.pod.emit.LineParser`."""
+        events = [heard(item, "ledger") for what, item in items if what == "event"]
+        if new := [event for event in events if self._is_new(event)]:
             self._record(*new)
 
     def _is_new(self, event: Event) -> bool:
         match event:
             case OfEffect():
-                # A file that was taken away begins again with 1, but later.
+                # If its file was removed, numbers start again with 1, but at a later time.
                 if event.number <= self._latest and event.at <= self._latest_at:
                     return False
                 self._latest, self._latest_at = event.number, event.at

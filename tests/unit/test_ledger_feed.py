@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from playground.backends.news import News
+from playground.backends.ledger_feed import LedgerFeed
 from playground.ledger.app import Ledger
 from playground.ledger.store import Faults, Request, Store
 from playground.recording import Event, Recording
@@ -20,7 +20,7 @@ class Life:
 
     def __init__(self, file: Path) -> None:
         self.recording = Recording()
-        self.news = News(self.recording.append)
+        self.feed = LedgerFeed(self.recording.append)
         self.file = file
 
     def begins(self) -> Ledger:
@@ -30,7 +30,7 @@ class Life:
         return ledger
 
     def hear(self, told: dict[str, Any]) -> None:
-        self.news.take([("event", {"at": 1.0, **told})])
+        self.feed.take([("event", {"at": 1.0, **told})])
 
     def kinds(self) -> list[str]:
         return [event.kind for event in self.recording.events]

@@ -1,8 +1,7 @@
-"""The ledger of the embedded backend: a process of its own, on a socket the backend keeps.
+"""The ledger of the embedded backend: a process of its own, on a socket that the backend owns.
 
-Handlers know its address from `LEDGER_URL`. Should it die, it is started again on the same file and
-the same socket, and requests that came meanwhile wait in the backlog. Should it not start, that is told and
-tried again, later and later.
+Handlers find its address in `LEDGER_URL`. If it dies, it is restarted on the same file and the same socket, and the
+requests that arrive meanwhile wait in the backlog. If that fails, it is reported and retried with growing delays.
 """
 
 from __future__ import annotations
@@ -14,29 +13,29 @@ import socket
 from pathlib import Path
 
 from playground.backends.backend import Record
+from playground.backends.ledger_feed import LedgerFeed
 from playground.backends.local.output import Output, no_files
 from playground.backends.local.pods import backoff, reason
 from playground.backends.local.processes import Processes
-from playground.backends.news import News
 from playground.core.settings import Settings
 from playground.errors import PlaygroundClosed
 from playground.recording import Event
 
 STEADY = 5.0
-"""Seconds after which a process that ends is not called one that does not start."""
+"""A process that has run for this many seconds before it ends does not count as one that failed to start."""
 
 
 class LedgerProcess:
     """Keeps the ledger running. Lives on the engine's loop.
 
     Args:
-        file: its SQLite file.
+        file: the ledger's SQLite file.
     """
 
     def __init__(self, file: Path, *, processes: Processes, settings: Settings, record: Record) -> None:
         self._file, self._processes, self._settings, self._record = file, processes, settings, record
         self._secret = secrets.token_urlsafe()
-        self._news = News(record)
+        self._feed = LedgerFeed(record)
         self._socket: socket.socket | None = None
         self._closed = False
         self._failures = 0  # in a row
@@ -45,7 +44,7 @@ class LedgerProcess:
 
     @property
     def url(self) -> str:
-        """Where handlers reach it."""
+        """Its address for handlers."""
         assert self._socket is not None
         host, port = self._socket.getsockname()
         return f"http://{host}:{port}/{self._secret}"
@@ -54,14 +53,14 @@ class LedgerProcess:
         """Start the process, on the same address every time.
 
         Raises:
-            StartError, PlaygroundClosed: there is none.
+            StartError, PlaygroundClosed: it could not be started.
         """
         if self._socket is None:
             try:
                 self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
             except OSError as error:
                 raise no_files(error) from error
-        with Output(self._news.take) as output:
+        with Output(self._feed.take) as output:
             await self._processes.serve(
                 "playground.ledger",
                 self._file,
@@ -74,7 +73,7 @@ class LedgerProcess:
         self._started_at = asyncio.get_running_loop().time()
 
     def close(self) -> None:
-        """Give up the address; the process ends with its keeper."""
+        """Give up the address. The process ends with its keeper."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
