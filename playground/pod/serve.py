@@ -24,7 +24,7 @@ from hypercorn.config import Config
 from hypercorn.utils import wrap_app
 from restate.server import install_shutdown_hook
 
-from playground.pod import GRACE, REFUSED, lines, outside
+from playground.pod import GRACE, REFUSED, http2, lines, outside
 from playground.pod.emit import emit
 from playground.pod.gate import Gate
 from playground.pod.guard import Guard, take_secret
@@ -60,6 +60,7 @@ def _told(kind: str, **data: Any) -> dict[str, Any]:
 
 
 async def _serve(source: Path, tapped: bool, secret: str) -> int:
+    http2.mend()
     app = load_app(source)
     emit([_told("pod.loaded", services=await discover(app))])
     stop = asyncio.Event()

@@ -98,3 +98,32 @@ def test_a_pod_that_was_asked_to_end_from_outside_keeps_nobody_waiting(pg: Playg
     (tmp_path / "until").touch()
     assert held.result(timeout=60) == str(tmp_path / "until")
     pg.wait_for(pods=0, timeout=60)
+
+
+CALLS_LATE = """
+import asyncio
+import restate
+
+late = restate.VirtualObject("Late")
+
+@late.handler()
+async def go(ctx: restate.ObjectContext) -> str:
+    await ctx.run_typed("wait", asyncio.sleep, delay=1.0)
+    return await ctx.object_call(other, key="other", arg=None)
+
+@late.handler()
+async def other(ctx: restate.ObjectContext) -> str:
+    return "done"
+"""
+
+
+def test_a_pod_that_is_stopped_while_its_handler_calls_another_loses_no_attempt(pg: Playground) -> None:
+    """The call goes to the pod that is draining, on the connection that carries the caller's attempt."""
+    pg.deploy(name="late", source=CALLS_LATE)
+    for key in "abc":
+        invocation = pg.send(f"Late/{key}/go").wait_for(entry="wait")
+        name = invocation.attempts[0].pod
+        process = next(p for a in pg.runtime.backend._activators.values() for p in a.pods if p.name == name)  # type: ignore[attr-defined]
+        os.kill(process.pid, signal.SIGTERM)
+        assert invocation.result(timeout=20) == "done"
+        assert [attempt.outcome for attempt in invocation.attempts if attempt.outcome != "suspended"] == ["completed"]
