@@ -28,7 +28,7 @@ class LedgerFeed:
         self._faults: dict[str, Any] = {}
 
     def take(self, items: Iterable[tuple[str, Any]]) -> None:
-        """Record a report: items of `playground.pod.emit.LineParser`."""
+        """Record a report: items of the parsers in `playground.pod.emit`."""
         events = [heard(item, "ledger") for what, item in items if what == "event"]
         if new := [event for event in events if self._is_new(event)]:
             self._record(*new)

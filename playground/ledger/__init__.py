@@ -1,1 +1,1 @@
-"""The outside world that effects happen in: a mail provider, a payment provider, a warehouse."""
+"""The ledger plays the outside world in which effects happen: a mail provider, a payment provider, a warehouse."""

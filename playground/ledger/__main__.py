@@ -1,9 +1,9 @@
 """`python -m playground.ledger FILE`: the outside world as a process of its own, on either backend.
 
-It is told its address as handlers are, by LEDGER_URL: the path is a secret, and whoever does not say it gets no
+Like handlers, it learns its address from LEDGER_URL. The path in it is a secret, and requests without that get no
 answer (see `app`). Without LEDGER_URL it answers nobody.
 
-It says what happens in it as pods do (see `playground.pod.emit`).
+It reports what happens in the same way as pods do (see `playground.pod.emit`).
 """
 
 from __future__ import annotations
@@ -42,14 +42,15 @@ async def _serve(store: Store) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     config = server_config(address())
-    os.umask(0o077)  # the file is its owner's alone, whatever the directory is
+    os.umask(0o077)  # the file is only for its owner, wherever it is
     url = urlsplit(os.environ.pop("LEDGER_URL", ""))
     secret = url.path.strip("/") or secrets.token_urlsafe()
     ledger = Ledger(store, _tell, secret=secret, host=url.hostname or "")
     try:
         ledger.tell_all()
     except sqlite3.Error as error:
-        print(unusable(error, store.path), file=sys.stderr)  # whoever asks is told; it is tried again then
+        # The next request tries again, and gets the error if that fails.
+        print(unusable(error, store.path), file=sys.stderr)
     try:
         await serve(ledger, config, shutdown_trigger=stop.wait, mode="asgi")
     finally:

@@ -1,17 +1,17 @@
-"""The ledger's HTTP: `POST /{kind}` makes an effect happen; `/-/…` is for whoever watches or misleads it.
+"""The ledger's HTTP API: `POST /{kind}` makes an effect happen; `/-/…` is for watching and controlling it.
 
-It stands for somebody else's service, so handlers reach it by plain HTTP with nothing of ours in it. The
-pod adds two headers that say which pod and attempt a request comes from, as tracing would.
+It plays somebody else's service, so handlers call it with plain HTTP that has nothing of ours in it. The pod adds
+headers that say which pod, attempt and step a request comes from, as tracing would.
 
-Every user of the machine, and every page in the learner's browser, can send requests to loopback. So the address that
-handlers have in LEDGER_URL ends in a secret, and a request whose path does not begin with it, or that is for another
-host (a name that somebody made point here), gets a 404 before anything of it is read. No other origin is ever allowed
-in. The paths below come after the secret.
+Every user of the machine, and every page in the learner's browser, can send requests to loopback. So the address in
+LEDGER_URL ends in a secret. A request whose path does not begin with the secret, or that names another host (somebody
+may have pointed a name here), gets a 404 before anything of it is read. Other origins are never allowed in. The paths
+below come after the secret.
 
 | request | answer |
 |---|---|
 | POST /{kind}, header idempotency-key | 200 {"id", "kind"}; 502 down; 503 refused; 504 answer lost; 409, 422 key |
-| anything, while its file cannot be used | 507 {"error", "fix"} |
+| any request, while its file is unusable | 507 {"error", "fix"} |
 | GET /-/entries, GET /-/entries/last | {"entries": […]}, {"last": number of the latest} |
 | DELETE /-/entries | 204 |
 | POST /-/gate/{ask}, /-/plans, /-/plans/{run}/release, …/forget | the crash atlas |
@@ -48,10 +48,10 @@ class Ledger:
     """The ASGI app.
 
     Args:
-        store: what it remembers.
+        store: its memory.
         tell: called with an event for each entry.
-        secret: the beginning of every path.
-        host: the name by which handlers know it; loopback's are always right.
+        secret: the first part of every path.
+        host: the host name that handlers use; loopback's names are always accepted.
     """
 
     def __init__(self, store: Store, tell: Tell, *, secret: str, host: str) -> None:
@@ -72,18 +72,18 @@ class Ledger:
             await send({"type": "websocket.close"})
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        said, slash, path = scope["path"].removeprefix("/").partition("/")
-        if compare_digest(said.encode("utf-8", "replace"), self._secret) and _hostname(headers) in self._hosts:
+        secret, slash, path = scope["path"].removeprefix("/").partition("/")
+        if compare_digest(secret.encode("utf-8", "replace"), self._secret) and _hostname(headers) in self._hosts:
             try:
-                asked = await _body(receive)
+                request_body = await _body(receive)
             except _Gone:
-                return  # half a request is none
+                return  # half a request does not count
             try:
                 self.tell_all()
-                status, body = await self._answer(scope["method"], slash + path, headers, asked)
+                status, body = await self._answer(scope["method"], slash + path, headers, request_body)
             except sqlite3.Error as error:
-                trouble = unusable(error, self._store.path)
-                status, body = 507, {"error": str(trouble), "fix": trouble.fix}
+                problem = unusable(error, self._store.path)
+                status, body = 507, {"error": str(problem), "fix": problem.fix}
         else:
             status, body = NOT_LET_IN
         content = b"" if body is None else json.dumps(body).encode()
@@ -94,7 +94,7 @@ class Ledger:
 
     async def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
         if body is None:
-            return 413, {"error": f"a body may have {MAX_BODY} bytes"}
+            return 413, {"error": f"a body may have at most {MAX_BODY} bytes"}
         if path.startswith("/-/"):
             return await self._plan(path, body) or self._manage(method, path, body)
         kind = path.strip("/")
@@ -136,13 +136,13 @@ class Ledger:
         return 200, answer
 
     async def _plan(self, path: str, body: bytes) -> Answer | None:
-        """What the crash atlas asks (see `plans`); None if it is not for it."""
+        """Answer the crash atlas (see `plans`); None if the request is not from it."""
         match path.split("/")[2:]:
             case ["gate", ask]:
                 return 200, {"answer": await self._gate(ask, json.loads(body))}
             case ["plans"]:
-                told = json.loads(body)
-                await self._plans.register(told["run"], told["root"], told["accidents"])
+                plan = json.loads(body)
+                await self._plans.register(plan["run"], plan["root"], plan["accidents"])
                 return 204, None
             case ["plans", run, "release"]:
                 self._plans.release(run)
@@ -152,19 +152,19 @@ class Ledger:
                 return 204, None
         return None
 
-    async def _gate(self, ask: str, told: dict[str, Any]) -> Any:
+    async def _gate(self, question: str, fields: dict[str, Any]) -> Any:
         plans = self._plans
-        match ask:
+        match question:
             case "begin":
-                return await plans.begin(told["pod"], told["attempt"], told["invocation"])
+                return await plans.begin(fields["pod"], fields["attempt"], fields["invocation"])
             case "callee":
-                await plans.callee(told["invocation"], told["entry"], told["callee"])
+                await plans.callee(fields["invocation"], fields["entry"], fields["callee"])
             case "foreign":
-                await plans.foreign(told["invocation"])
+                await plans.foreign(fields["invocation"])
             case "end":
-                plans.end(told["invocation"], told["passed"])
+                plans.end(fields["invocation"], fields["passed"])
             case "arrive":
-                return await plans.arrive(told["invocation"])
+                return await plans.arrive(fields["invocation"])
         return None
 
     def _manage(self, method: str, path: str, body: bytes) -> Answer:
@@ -187,7 +187,7 @@ class Ledger:
                     return 400, {"error": str(error)}
                 self._tell_faults(kind)
                 return 200, store.all_faults()
-        return 404, {"error": "no such thing"}
+        return 404, {"error": "there is no such path"}
 
     def _take(self, kind: str, fault: Literal["fail", "lose_answer"]) -> bool:
         before = self._store.faults(kind)
@@ -197,10 +197,10 @@ class Ledger:
         return taken
 
     def tell_all(self) -> None:
-        """Tell what there is already, once: after a start on a file that has been in use.
+        """Report, once, everything that the file already has: it may have been in use before.
 
         Raises:
-            sqlite3.Error: the file cannot be used now.
+            sqlite3.Error: the file is unusable now.
         """
         if self._told:
             return
@@ -218,16 +218,16 @@ class Ledger:
         self._tell({"kind": "ledger.faults", "effect": kind, "faults": asdict(self._store.faults(kind))})
 
     def _enter(self, entry: dict[str, Any], **more: bool) -> None:
-        told = {name: entry[name] for name in ("number", "key", "pod", "attempt") if entry[name]}
+        details = {name: entry[name] for name in ("number", "key", "pod", "attempt") if entry[name]}
         if entry["step"] is not None:
-            told["step"] = entry["step"]
+            details["step"] = entry["step"]
         self._tell(
             {
                 "kind": f"effect.{entry['what']}",
                 "at": entry["at"],
                 "effect": entry["kind"],
                 "body": entry["body"][:MAX_VALUE],
-                **told,
+                **details,
                 **more,
             }
         )
@@ -238,16 +238,16 @@ def _number(header: str) -> int | None:
     return int(digits) if digits.isascii() and digits.isdigit() else None
 
 
-def _faults(told: dict[str, Any]) -> Faults:
+def _faults(values: dict[str, Any]) -> Faults:
     known = {field.name for field in fields(Faults)}
-    if unknown := set(told) - known:
+    if unknown := set(values) - known:
         raise ValueError(f"unknown faults: {', '.join(sorted(unknown))}")
-    faults = Faults(**told)
+    faults = Faults(**values)
     for name in ("fail", "lose_answer"):
         if type(getattr(faults, name)) is not int or getattr(faults, name) < -1:
             raise ValueError(f"{name} is a number of requests, or -1 for all")
     if type(faults.slow) not in (int, float) or not 0 <= faults.slow <= MAX_SLOW:
-        raise ValueError(f"slow is a number of seconds, {MAX_SLOW} at the most")
+        raise ValueError(f"slow is a number of seconds, at most {MAX_SLOW}")
     if type(faults.down) is not bool:
         raise ValueError("down is true or false")
     return faults
@@ -261,7 +261,7 @@ def _hostname(headers: dict[str, str]) -> str | None:
 
 
 class _Gone(Exception):
-    """Whoever sent a request went away in the middle of it."""
+    """The client disconnected in the middle of a request."""
 
 
 async def _body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes | None:

@@ -1,14 +1,14 @@
-"""Crash plans: which run of the atlas is to meet its accident where, and whether it has.
+"""Crash plans: where each run of the atlas is to have its accident, and whether it has had it.
 
-A run is one invocation and all it causes. Which run an invocation belongs to, and in what role, is known
-for the root from its registration, and for others from their caller, whose pod reports the id of each
-callee. A role is "0" for the root, "0.1" for the callee of its command 1, and so on. A pod that asks before
-that is known waits a moment; if nobody reports it, for its caller has ended, the notebook is asked to find out.
+A run is one invocation and everything it causes. Which run an invocation belongs to, and in which role, is known for
+the root because it is registered, and for others because their caller's pod reports the id of each callee. A role is
+"0" for the root, "0.1" for the callee of its command 1, and so on. A pod that asks before its role is known waits a
+moment. If nobody reports it, because the caller has ended, the notebook is asked to find out.
 
 A gated pod asks once per attempt what is planned for its invocation, and counts boundaries itself (see
-`playground.pod.gate`). It asks again when it has come to the place: an accident is used up here, outside of
-whatever it happens to, so that it happens once. After one, the boundaries of its invocation are counted
-anew: the next attempt passes the first ones again.
+`playground.pod.gate`). It asks again when it reaches the place. The accident is used up here, outside of whatever it
+happens to, so that it happens only once. After that the boundaries of its invocation are counted from the beginning,
+because the next attempt passes the first ones again.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE = 1.0
-"""Seconds a pod waits, once, to learn which run its invocation belongs to."""
+"""Seconds that a pod waits, once, to learn which run its invocation belongs to."""
 SOON = 0.1
-"""Seconds until the notebook is asked: the report of a caller's pod comes sooner."""
+"""Seconds until the notebook is asked. A report from the caller's pod comes sooner."""
 HOLD = 30.0
-"""Seconds a frame is held while the Restate server is being killed."""
+"""Seconds that a frame is held while the Restate server is being killed."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A run and the accidents it still has before it, in order."""
+    """A run and the accidents it is still to have, in order."""
 
     name: str
     accidents: list[dict[str, Any]]
     effects: Counter[str] = field(default_factory=Counter)
-    passed: Counter[str] = field(default_factory=Counter)  # role -> times the next accident's place was passed
+    passed: Counter[str] = field(default_factory=Counter)  # role -> how often the next accident's place was passed
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Plans:
-    """Holds plans and decides about each report.
+    """Holds the plans, and decides on each report.
 
     Args:
-        tell: called with an event when the notebook has to act (kill the server).
+        tell: called with an event when the notebook has to act, for example kill the server.
     """
 
     def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
@@ -60,48 +60,48 @@ class Plans:
             run: a name for it.
             root: invocation id.
             accidents: in order; {"act": "kill", "server" or "slow", "role", "boundary", "nth"} or
-                {"act": "fail" or "lose_answer", "effect": kind, "nth"}. "slow" has "seconds", and is none:
-                the frame is held for so long, and then passes.
+                {"act": "fail" or "lose_answer", "effect": kind, "nth"}. "slow" also has "seconds". It is not
+                really an accident: the frame is held for that long, and then passes.
         """
         self._runs[run] = Run(run, accidents)
         await self._learn(root, self._runs[run], "0")
 
     def forget(self, run: str) -> None:
-        """A run is over."""
+        """Forget a run that is over."""
         self._runs.pop(run, None)
         for invocation in [i for i, (known, _) in self._roles.items() if known.name == run]:
             del self._roles[invocation]
 
     async def begin(self, pod: str, attempt: int, invocation: str) -> dict[str, Any] | None:
-        """An attempt begins: the accident planned for its invocation, with `nth` counted from here."""
+        """An attempt begins. Returns the accident planned for its invocation, with `nth` counted from here."""
         self._on_pod[pod, attempt] = invocation
-        found = await self._role(invocation)
-        if found is None:
+        run_and_role = await self._role(invocation)
+        if run_and_role is None:
             return None
-        run, role = found
+        run, role = run_and_role
         accident = self._next(run, role)
         return accident and {**accident, "nth": accident["nth"] - run.passed[role]}
 
     async def callee(self, invocation: str, entry: int, callee: str) -> None:
-        """An invocation's command has a callee."""
+        """Learn the callee of an invocation's command."""
         if invocation in self._roles:
             run, role = self._roles[invocation]
             await self._learn(callee, run, f"{role}.{entry}")
 
     async def foreign(self, invocation: str) -> None:
-        """An invocation belongs to no run: nobody waits to learn its role any more."""
+        """Learn that an invocation belongs to no run, so nobody needs to wait for its role."""
         self._foreign.add(invocation)
         async with self._learned:
             self._learned.notify_all()
 
     def end(self, invocation: str, passed: int) -> None:
-        """An attempt has ended that passed the place of its accident so many times."""
+        """An attempt has ended that passed the place of its accident `passed` times."""
         if invocation in self._roles:
             run, role = self._roles[invocation]
             run.passed[role] += passed
 
     async def arrive(self, invocation: str) -> str:
-        """An attempt has come to its accident: "kill", "held" (the server was killed meanwhile), or "go"."""
+        """An attempt has reached its accident. Returns "kill", "held" (the server was killed meanwhile) or "go"."""
         if invocation not in self._roles:
             return "go"
         run, role = self._roles[invocation]
@@ -125,16 +125,16 @@ class Plans:
         return "held"
 
     def release(self, run: str) -> None:
-        """The server has been killed: let the frame that was held go nowhere."""
+        """The server has been killed: release the frame that was held. It goes nowhere."""
         if run in self._runs:
             self._runs[run].released.set()
 
     def fault(self, pod: str, attempt: int, effect: str) -> str | None:
-        """What is to go wrong with this effect: "fail", "lose_answer" or None."""
-        found = self._roles.get(self._on_pod.get((pod, attempt), ""))
-        if found is None:
+        """What should go wrong with this effect: "fail", "lose_answer" or None."""
+        run_and_role = self._roles.get(self._on_pod.get((pod, attempt), ""))
+        if run_and_role is None:
             return None
-        run, _ = found
+        run, _ = run_and_role
         run.effects[effect] += 1
         accident = run.accidents[0] if run.accidents else None
         if accident is None or accident.get("effect") != effect or run.effects[effect] != accident["nth"]:

@@ -1,9 +1,9 @@
-"""What the outside world remembers, in SQLite, so that it outlives its own process.
+"""What the outside world remembers, in SQLite, so that it survives the ledger's process.
 
-An *effect* is something that cannot be taken back: an email sent, a card charged. The ledger counts
-them. A request with an idempotency key it has seen is answered as the first one was, and nothing
-happens again, as real providers do it (https://docs.stripe.com/api/idempotent_requests): the same key with
-another body is an error, and so is a key whose first request is still being worked on.
+An *effect* is something that cannot be undone: an email is sent, a card is charged. The ledger records them. It handles
+idempotency keys as real providers do (https://docs.stripe.com/api/idempotent_requests): a request with a known key gets
+the same answer as the first one, and nothing happens again. The same key with another body is an error, and so is a key
+whose first request is still being processed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ What = Literal["happened", "repeated", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How one kind of the outside world misbehaves. `-1` stands for always.
+    """How one kind of effect misbehaves. `-1` means always.
 
     Attributes:
-        fail: so many requests are refused before anything happens (503).
-        lose_answer: of so many requests the effect happens, but the answer is an error (504).
-        slow: seconds each request takes before its effect.
-        down: nobody is there: a gateway answers instead (502).
+        fail: how many requests are refused before anything happens (503).
+        lose_answer: for how many requests the effect happens, but the answer is an error (504).
+        slow: seconds that each request takes before its effect happens.
+        down: whether nobody is there, and a gateway answers instead (502).
     """
 
     fail: int = 0
@@ -48,7 +48,7 @@ class Request:
 
 
 class Conflict(Exception):
-    """A key that was used for something else, or whose first request is not answered yet."""
+    """A key that was used with another body, or whose first request is not answered yet."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ class Conflict(Exception):
 
 
 class Unusable(Exception):
-    """The file cannot be read or written now.
+    """The file cannot be read or written at the moment.
 
     Attributes:
         fix: what would help.
@@ -68,25 +68,27 @@ class Unusable(Exception):
 
 
 def unusable(error: sqlite3.Error, path: Path) -> Unusable:
-    """What an error of SQLite means for whoever owns the file."""
+    """An SQLite error in words that help the owner of the file."""
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     match primary:
         case sqlite3.SQLITE_FULL:
-            return Unusable(f"The disk that holds {path} is full.", "Free some space, then try again.")
+            return Unusable(f"The disk that holds {path} is full.", "Free some space, then run the cell again.")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return Unusable(f"Another program has {path} open and locked.", "Close it, then try again.")
+            return Unusable(
+                f"Another program has {path} open and locked.", "Close that program, then run the cell again."
+            )
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return Unusable(f"{path} is damaged.", f"Begin anew without it: mv '{path}' '{path}.damaged'")
-    return Unusable(f"{path} cannot be used: {error}.", "See that it, and its folder, can be written.")
+            return Unusable(f"{path} is damaged.", f"Start again without it: mv '{path}' '{path}.damaged'")
+    return Unusable(f"{path} cannot be used: {error}.", "Make sure that you can write to it and to its folder.")
 
 
 class Store:
-    """The ledger's file. It is opened when it is first needed, and again if that failed.
+    """The ledger's file. It is opened when it is first needed. If that fails, the next call tries again.
 
-    All methods raise `sqlite3.Error` if the file cannot be used; `unusable` explains it.
+    All methods raise `sqlite3.Error` if the file is unusable; `unusable` explains it.
 
     Args:
-        path: the SQLite file; made if it is not there.
+        path: the SQLite file, which is created if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,7 +128,7 @@ class Store:
             self._opened = None
 
     def enter(self, request: Request, what: What) -> dict[str, Any]:
-        """Write down what became of a request; returns the entry."""
+        """Store what became of a request. Returns the entry."""
         at = time.time()
         row = self._db.execute(
             "INSERT INTO entries (at, what, kind, body, key, pod, attempt, step) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -135,15 +137,15 @@ class Store:
         return {"number": row.lastrowid, "at": at, "what": what, **asdict(request)}
 
     def answered(self, request: Request) -> dict[str, Any] | None:
-        """The answer its idempotency key has had before; None if there was none.
+        """The answer that was given for its idempotency key before; None if there is none.
 
         Raises:
-            Conflict: the key was used with another body, or its first request is still worked on.
+            Conflict: the key was used with another body, or its first request is still being processed.
         """
         if not request.key:
             return None
         if (request.kind, request.key) in self._working:
-            raise Conflict(409, "a request with this idempotency key is still being worked on")
+            raise Conflict(409, "a request with this idempotency key is still being processed")
         row = self._db.execute(
             "SELECT body, answer FROM answers WHERE kind = ? AND key = ?", (request.kind, request.key)
         ).fetchone()
@@ -154,16 +156,16 @@ class Store:
         return dict(json.loads(row["answer"]))
 
     def begin(self, request: Request) -> None:
-        """Work on a keyed request begins: another one with its key is a conflict until `end`."""
+        """Begin to process a request. Until `end`, another one with the same key is a conflict."""
         if request.key:
             self._working.add((request.kind, request.key))
 
     def end(self, request: Request) -> None:
-        """Work on a request is over, however it went."""
+        """End the processing of a request, however it went."""
         self._working.discard((request.kind, request.key))
 
     def happen(self, request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The effect happens; returns (entry, answer). Both are durable together, or neither is."""
+        """Make the effect happen. Returns (entry, answer). Either both are stored or neither is."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             entry = self.enter(request, "happened")
@@ -175,22 +177,22 @@ class Store:
                 )
             self._db.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:  # SQLite may have rolled it back itself: a full disk
+            if self._db.in_transaction:  # on a full disk, SQLite may have rolled it back itself
                 self._db.execute("ROLLBACK")
             raise
         return entry, answer
 
     def entries(self) -> list[dict[str, Any]]:
-        """Everything written down since it was last cleared."""
+        """All entries since the ledger was last cleared."""
         return [dict(row) for row in self._db.execute("SELECT * FROM entries ORDER BY number")]
 
     def last(self) -> int:
-        """The number of the latest entry ever; numbers go on after a clearing."""
+        """The number of the latest entry ever. Clearing does not reset it."""
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
         return int(row[0]) if row else 0
 
     def clear(self) -> None:
-        """Forget entries and keys; faults stay."""
+        """Forget entries and keys. Faults stay."""
         self._db.execute("DELETE FROM entries")
         self._db.execute("DELETE FROM answers")
 
@@ -200,12 +202,12 @@ class Store:
         return Faults(**json.loads(row[0])) if row else Faults()
 
     def all_faults(self) -> dict[str, dict[str, Any]]:
-        """How each kind misbehaves that does."""
-        all_told = {kind: self.faults(kind) for kind in self.kinds()}
-        return {kind: asdict(faults) for kind, faults in all_told.items() if faults != Faults()}
+        """How kinds misbehave, without those that behave."""
+        by_kind = {kind: self.faults(kind) for kind in self.kinds()}
+        return {kind: asdict(faults) for kind, faults in by_kind.items() if faults != Faults()}
 
     def kinds(self) -> list[str]:
-        """The kinds that misbehave, or did."""
+        """The kinds that misbehave or have misbehaved."""
         return [row["kind"] for row in self._db.execute("SELECT kind FROM faults ORDER BY rowid")]
 
     def set_faults(self, kind: str, faults: Faults) -> None:
@@ -213,7 +215,7 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO faults VALUES (?, ?)", (kind, json.dumps(asdict(faults))))
 
     def take(self, kind: str, fault: Literal["fail", "lose_answer"]) -> bool:
-        """Whether this request is one of those a counted fault is for; counts it."""
+        """Whether a counted fault applies to this request. Counts it."""
         faults = self.faults(kind)
         left = getattr(faults, fault)
         if left > 0:

@@ -1,16 +1,16 @@
-"""How a pod tells the outside what happens in it, apart from what its code prints.
+"""How a pod reports events, separately from what its code prints.
 
-What a service prints is its words, whatever they look like: log lines. Events come by a way that its code does
-not come upon by accident. The variable POD_EVENTS names it, and is gone before the source is loaded:
+Whatever a service prints is text, no matter what it looks like. Events take a channel that its code will not hit by
+accident. The variable POD_EVENTS names the channel, and is removed before the source is loaded:
 
-* `fd:N` (embedded backend): a pipe of their own, one line of JSON per event. Its number is moved out of reach
-  of whoever counts upwards from 3, and processes that the service starts do not inherit it.
-* `key:K` (Kubernetes): a pod has one log there. So an event is a line of it that begins with a record separator,
-  a signature made with the key, and a number that only grows: a line without one, or one that was copied out
-  of a log and printed again, is words. Words that lack their end of line may stand before it.
+* `fd:N` (embedded backend): a pipe just for events, one line of JSON each. Its number is moved out of reach of code
+  that tries descriptors from 3 upwards, and processes that the service starts do not inherit it.
+* `key:K` (Kubernetes): there a pod has only one log. So an event is a log line with a record separator, a signature
+  made with the key, and a number that only grows. A line without these is text, and so is one that was copied from a
+  log and printed again. Printed text that has no end of line yet may precede the separator.
 
-This keeps apart what is said by accident; it is no wall. Code that is out to forge events finds the descriptor in
-/proc/self/fd and the key in /proc/self/environ, which shows a process's environment as it was at the start.
+This prevents accidents; it is not a security boundary. Code that means to forge events finds the descriptor in
+/proc/self/fd, and the key in /proc/self/environ, which shows the environment as it was when the process started.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ from collections.abc import Iterable
 from typing import Any
 
 EVENTS = "POD_EVENTS"
-"""Environment variable: the way events go."""
+"""The environment variable that names the channel."""
 SEPARATOR = "\x1e"
 MAX_LINE = 4000
-"""Bytes. Writes up to PIPE_BUF (4096 on Linux) are atomic: two writers cannot mix their lines."""
+"""Bytes. Writes up to PIPE_BUF (4096 on Linux) are atomic, so that two writers cannot mix their lines."""
 MAX_VALUE = 1024
-"""Characters of a payload an event carries; `size` tells the whole, the journal has it."""
-MAX_WORDS = 1 << 13
-"""Bytes of a line of words; a longer one is taken for several."""
+"""Characters of a payload that an event carries. `size` is its full size, and the journal has all of it."""
+MAX_TEXT = 1 << 13
+"""Bytes of a printed line. A longer one is treated as several lines."""
 MAX_RECORD = 1 << 20
-"""Bytes of what may yet become an event."""
+"""Bytes that are kept of a line that may become an event."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=repr).encode
 
 
 class Pipe:
-    """Events as plain lines on a descriptor of their own."""
+    """Events as plain lines on their own descriptor."""
 
     def __init__(self, fd: int) -> None:
         self.fd = _out_of_reach(fd)
         os.register_at_fork(after_in_child=self._close)
 
     def line(self, text: str) -> str:
-        """An event's line."""
+        """The line for an event."""
         return text
 
     def _close(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self.fd)
-        self.fd = -1  # a copy of the pod is not the pod
+        self.fd = -1  # a forked copy must not report events for the pod
 
 
 class Signed:
@@ -68,48 +68,48 @@ class Signed:
         self._number = 0
 
     def line(self, text: str) -> str:
-        """An event's line."""
-        # A clock's time: it goes on growing if the process is started again.
+        """The line for an event."""
+        # Based on the clock, so that it keeps growing if the process is restarted.
         self._number = max(self._number + 1, time.time_ns())
         return f"{SEPARATOR}{signature(self._key, self._number, text)} {self._number} {text}"
 
 
-_way: Pipe | Signed = Signed("")
+_channel: Pipe | Signed = Signed("")
 
 
 def claim() -> None:
-    """Take over the way that the environment names, and take it out of there. Called once, before anything is said."""
-    global _way
+    """Open the channel that the environment names, and remove it from there. Called once, before the first event."""
+    global _channel
     how, _, what = os.environ.pop(EVENTS, "key:").partition(":")
-    _way = Pipe(int(what)) if how == "fd" else Signed(what)
+    _channel = Pipe(int(what)) if how == "fd" else Signed(what)
 
 
 def emit(events: Iterable[dict[str, Any]]) -> None:
-    """Tell events; never raises, for the tap may not break a service."""
+    """Report events. Never raises, because the tap must not break a service."""
     try:
         data = b"".join(_line(event) for event in events)
         while data:
-            data = data[os.write(_way.fd, data) :]
+            data = data[os.write(_channel.fd, data) :]
     except OSError:
-        pass  # nobody listens any more; the service goes on
+        pass  # nobody is listening any more; the service goes on
 
 
 def signature(key: bytes, number: int, text: str) -> str:
-    """What proves that whoever wrote a line has the key."""
+    """Proves that whoever wrote a line has the key."""
     return hmac.new(key, f"{number} {text}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:16]
 
 
 def _line(event: dict[str, Any]) -> bytes:
-    line = f"{_way.line(_encode(event))}\n".encode("utf-8", "replace")
+    line = f"{_channel.line(_encode(event))}\n".encode("utf-8", "replace")
     if len(line) > MAX_LINE:
-        # Text full of control characters grows six-fold as JSON. Cut what is long, keep what is told.
+        # Text full of control characters grows six-fold as JSON. Shorten the long values, but keep the event.
         short = {key: value[:300] if isinstance(value, str) else value for key, value in event.items()}
-        line = f"{_way.line(_encode(short))}\n".encode("utf-8", "replace")
+        line = f"{_channel.line(_encode(short))}\n".encode("utf-8", "replace")
     return line
 
 
 def _out_of_reach(fd: int) -> int:
-    """Give a descriptor a high number that nobody expects; the old one is closed."""
+    """Move a descriptor to a high number that nobody expects, and close the old one."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = limit if 0 < limit < 1000 else 1000
     try:
@@ -125,45 +125,45 @@ Item = tuple[str, Any]
 """("event", dict) or ("log", text)."""
 
 
-class Words:
-    """The other end of what a service prints: bytes to log lines.
+class TextParser:
+    """Parses what a service prints: bytes to log lines.
 
-    `feed` returns the items of all lines completed by some bytes, in order. Bytes that end in the middle of a
-    line wait for the rest, but not for ever: a line without end comes in pieces.
+    `feed` returns the items of all lines that are complete, in order. A line that is not complete waits for the rest,
+    but not forever: if it gets too long, it comes in pieces.
     """
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Item]:
-        """Add bytes, return the items of all lines completed by them."""
+        """Add bytes. Returns the items of all lines that they complete."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         items = [item for line in lines for item in self._items(line)]
-        if len(self._rest) > MAX_WORDS:
+        if len(self._rest) > MAX_TEXT:
             kept = self._kept(self._rest)
-            items += self._words(self._rest[: len(self._rest) - kept])
+            items += self._text(self._rest[: len(self._rest) - kept])
             self._rest = self._rest[len(self._rest) - kept :]
         return items
 
     def close(self) -> list[Item]:
-        """The items of a last line that never got its end."""
+        """The items of a last line that was never completed."""
         line, self._rest = self._rest, b""
         return self._items(line) if line else []
 
     def _kept(self, _rest: bytes) -> int:
-        """How many of the last bytes of a long unfinished line may belong to something that is no words."""
+        """How many of the last bytes of a long incomplete line may be part of an event."""
         return 0
 
     def _items(self, line: bytes) -> list[Item]:
-        return self._words(line) or [("log", "")]
+        return self._text(line) or [("log", "")]
 
-    def _words(self, line: bytes) -> list[Item]:
+    def _text(self, line: bytes) -> list[Item]:
         text = line.decode("utf-8", "replace")
-        return [("log", text[start : start + MAX_WORDS]) for start in range(0, len(text), MAX_WORDS)]
+        return [("log", text[start : start + MAX_TEXT]) for start in range(0, len(text), MAX_TEXT)]
 
 
-class Events(Words):
-    """The other end of a pipe of events."""
+class EventParser(TextParser):
+    """Parses a pipe of events."""
 
     def _kept(self, rest: bytes) -> int:
         return len(rest)
@@ -173,8 +173,8 @@ class Events(Words):
         return super()._items(line) if event is None else [("event", event)]
 
 
-class Log(Words):
-    """The other end of a log that has both: words, and events signed with a key."""
+class LogParser(TextParser):
+    """Parses a log that contains both text and signed events."""
 
     def __init__(self, key: str) -> None:
         super().__init__()
@@ -186,13 +186,13 @@ class Log(Words):
         return length if length <= min(len(rest), MAX_RECORD) else 0
 
     def _items(self, line: bytes) -> list[Item]:
-        words, separator, record = line.rpartition(SEPARATOR.encode())
-        event = self._proven(record) if separator else None
+        text, separator, record = line.rpartition(SEPARATOR.encode())
+        event = self._verified(record) if separator else None
         if event is None:
             return super()._items(line)
-        return [*self._words(words), ("event", event)]
+        return [*self._text(text), ("event", event)]
 
-    def _proven(self, record: bytes) -> dict[str, Any] | None:
+    def _verified(self, record: bytes) -> dict[str, Any] | None:
         try:
             proof, number, text = record.decode("utf-8").split(" ", 2)
             count = int(number)
@@ -201,7 +201,7 @@ class Log(Words):
         if not hmac.compare_digest(proof.encode(), signature(self._key, count, text).encode()):
             return None
         if count <= self._number:
-            return None  # it was said before, and is told again
+            return None  # a copy of an earlier line
         self._number = count
         return _event(text)
 

@@ -1,13 +1,12 @@
-"""The gate: a pod that dies before one frame passes, if that is planned.
+"""The gate: it makes a pod die just before a certain frame passes, if that is planned.
 
-This is how the crash atlas kills a pod at one exact point. The plan is held outside, by the ledger
-(`playground.ledger.plans`), and is used up there, so the next pod that comes to the same point passes it. A
-pod asks for it when an attempt begins, and again when the attempt has come to the place.
-User code is not touched, and a pod without a gate has none of this.
+This is how the crash atlas kills a pod at one exact point. The ledger holds the plan (`playground.ledger.plans`) and
+uses it up, so the next pod that reaches the same point passes it. A pod asks for the plan when an attempt begins, and
+again when the attempt reaches the place. User code is not touched, and a pod without a gate does none of this.
 
-A *boundary* is the place before a frame passes: its direction, its type, and the entry it belongs to. The
-end of a stream is the boundary after the last frame. AwaitingOn is none: it is a hint that an SDK may give,
-stores nothing, and comes more or less often from run to run.
+A *boundary* is the place just before a frame: its direction, its type, and the entry it belongs to. The end of a stream
+is the boundary after the last frame. AwaitingOn has no boundary: it is a hint that an SDK may send, stores nothing, and
+comes more or less often from run to run.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from playground.pod.emit import emit
 from playground.restate.protocol import Frame
 
 Boundary = tuple[str, str, int | str | None]
-"""(direction: "in", "out" or "end"; frame type; command index or signal it belongs to)."""
+"""(direction "in", "out" or "end"; frame type; the command index or signal it belongs to)."""
 
 AsgiEvent = MutableMapping[str, Any]
 Event = dict[str, Any]
@@ -42,10 +41,10 @@ _DIRECTIONS = {"entry.replayed": "in", "entry.completed": "in", "entry.executed"
 
 
 def boundary(event: Mapping[str, Any]) -> Boundary | None:
-    """The boundary before the frame that an event tells of; None if it tells of none.
+    """The boundary before the frame that an event reports; None if it reports none.
 
     Args:
-        event: a tap's event in its flat form, or an Event's data with its kind.
+        event: an event of the tap, or an Event's data together with its kind.
     """
     kind = event["kind"]
     if kind in _BOUNDARIES:
@@ -59,7 +58,7 @@ def boundary(event: Mapping[str, Any]) -> Boundary | None:
 
 
 class Gate:
-    """Knows, per attempt, at which boundary it is to die, and dies there.
+    """Knows at which boundary of each attempt the pod is to die, and kills it there.
 
     Args:
         url: the ledger's base URL.
@@ -74,15 +73,15 @@ class Gate:
         """The gate of one attempt."""
         return AttemptGate(self._ask, self._pod)
 
-    async def _ask(self, ask: str, **told: Any) -> Any:
+    async def _ask(self, question: str, **fields: Any) -> Any:
         try:
-            return (await self._client.post(f"{self._url}/{ask}", json=told)).json()["answer"]
+            return (await self._client.post(f"{self._url}/{question}", json=fields)).json()["answer"]
         except (httpx.HTTPError, ValueError, KeyError):
-            return None  # nobody plans an accident
+            return None  # no accident is planned
 
 
 class AttemptGate:
-    """The gate of one attempt; see `Gate`."""
+    """The gate of one attempt. See `Gate`."""
 
     def __init__(self, ask: Callable[..., Awaitable[Any]], pod: str) -> None:
         self._ask, self._pod = ask, pod
@@ -92,13 +91,13 @@ class AttemptGate:
         self._passed = 0
 
     async def passes(self, event: Event) -> None:
-        """Return if the frame may pass; end the process, as a crash would, if it is to die here."""
+        """Return if the frame may pass. Kill the process if it is to die here."""
         where = boundary(event)
         if event["kind"] == "attempt.started":
             self._invocation = event["invocation"]
-            told = await self._ask("begin", pod=self._pod, attempt=event["attempt"], invocation=self._invocation)
-            if told is not None:
-                self._place, self._left = tuple(told["boundary"]), told["nth"]
+            plan = await self._ask("begin", pod=self._pod, attempt=event["attempt"], invocation=self._invocation)
+            if plan is not None:
+                self._place, self._left = tuple(plan["boundary"]), plan["nth"]
         if event.get("callee"):
             await self._ask("callee", invocation=self._invocation, entry=event["entry"], callee=event["callee"])
         if where is not None and where == self._place:
@@ -113,19 +112,19 @@ class AttemptGate:
         self._passed = 0
         if act not in ("kill", "held"):
             return
-        told = {"attempt": event["attempt"], "invocation": self._invocation, "boundary": where}
+        details = {"attempt": event["attempt"], "invocation": self._invocation, "boundary": where}
         kind = "attempt.crashed" if act == "kill" else "attempt.held"
-        emit([{"kind": kind, "at": time.time(), **told}])
+        emit([{"kind": kind, "at": time.time(), **details}])
         if act == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        self._place = None  # the server is gone, and this attempt with it
+        self._place = None  # the server is gone, and with it this attempt
 
 
 class GatedStream:
-    """Lets an attempt's frames pass one at a time through its gate.
+    """Passes an attempt's frames through its gate, one at a time.
 
     Args:
-        read_in, read_out: turn bytes into (frame, event) pairs, per direction.
+        read_in, read_out: turn the bytes of one direction into (frame, event) pairs.
     """
 
     def __init__(
@@ -140,7 +139,7 @@ class GatedStream:
         self._closing: AsgiEvent | None = None
 
     async def receive(self, receive: Callable[[], Awaitable[AsgiEvent]]) -> AsgiEvent:
-        """The next frame from Restate, as an ASGI event of its own."""
+        """The next frame from Restate, as its own ASGI event."""
         while not self._arrived:
             if self._closing is not None:
                 closing, self._closing = self._closing, None
@@ -156,15 +155,15 @@ class GatedStream:
         return {"type": "http.request", "body": frame.raw, "more_body": True}
 
     async def send(self, event: AsgiEvent, send: Callable[[AsgiEvent], Awaitable[None]]) -> None:
-        """Frames from the handler, one ASGI event each."""
+        """Send the handler's frames, each as its own ASGI event."""
         if event["type"] != "http.response.body" or not event.get("body"):
             await send(event)
             return
-        for frame, told in self._read_out(bytes(event["body"])):
-            await self.passes(told)
+        for frame, frame_event in self._read_out(bytes(event["body"])):
+            await self.passes(frame_event)
             await send({"type": "http.response.body", "body": frame.raw, "more_body": True})
 
     async def passes(self, event: Event) -> None:
-        """Pass one boundary, then tell that it was passed."""
+        """Pass one boundary, then report the event."""
         await self._gate.passes(event)
         self._tell([event])

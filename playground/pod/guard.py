@@ -1,17 +1,18 @@
-"""The guard: a pod answers Restate, and nobody else.
+"""The guard: a pod answers Restate and nobody else.
 
-A pod listens on loopback, where every user of the machine and every page in the learner's browser can send
-requests to it; Restate registers http(s) addresses only, so a Unix socket will not do. So each revision has a secret.
-Restate is given it with the deployment, as a header that it sends with every request; the pod is given it in
-POD_SECRET, which is taken out of the environment before the learner's source is loaded. A request without it gets a
-403 with nothing in it, before anything of it is read, whatever it is for: a handler, discovery, health. The header
-goes no further than the guard, so the handler's `ctx.request()` does not have it.
+A pod listens on loopback, where every user of the machine and every page in the learner's browser can send requests to
+it. Restate only registers http(s) addresses, so a Unix socket is not an option. Instead, each revision has a secret.
+Restate gets it with the deployment, as a header that it sends with every request. The pod gets it in POD_SECRET, which
+is removed from the environment before the learner's source is loaded. A request without the secret gets an empty 403
+before anything of it is read, whether it is for a handler, discovery or health. The guard removes the header, so a
+handler does not see it in `ctx.request()`.
 
-Whoever connects can still make a pod start, which then refuses them: who is calling is known only from what they say.
+Anybody can still make a pod start by connecting, because the caller is only known once a request arrives. The pod then
+refuses it.
 
-On Kubernetes there is no POD_SECRET, and so no guard. There a service is registered by hand as well (lessons 11 and 12
-do so, and `restate deployments register`), and has an address that exists inside the cluster only; what keeps the
-cluster's other pods away from it is the cluster's to say, with a NetworkPolicy.
+On Kubernetes there is no POD_SECRET, and so no guard. There, services are also registered by hand (in lessons 11 and
+12, or with `restate deployments register`), and their addresses exist only inside the cluster. To keep the cluster's
+other pods away from them, use a NetworkPolicy.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ HEADER = "authorization"
 
 
 def headers(secret: str) -> dict[str, str]:
-    """The headers of a request that is let in."""
+    """The headers that let a request in."""
     return {HEADER: f"Bearer {secret}"}
 
 
 def take_secret() -> str:
-    """This pod's secret, which is not in the environment any more; empty if it was given none."""
+    """Take this pod's secret out of the environment; empty if it has none."""
     return os.environ.pop(VARIABLE, "")
 
 
 class Guard:
-    """ASGI middleware that lets in who knows the secret.
+    """ASGI middleware that lets in only requests with the secret.
 
     Args:
-        app: what is behind it.
-        secret: this pod's; not empty.
+        app: the app behind it.
+        secret: this pod's secret; must not be empty.
     """
 
     def __init__(self, app: Any, secret: str) -> None:
@@ -56,8 +57,8 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close"})
             return
-        told = [value for name, value in scope["headers"] if name.lower() == self._name]
-        if len(told) != 1 or not compare_digest(told[0], self._value):
+        values = [value for name, value in scope["headers"] if name.lower() == self._name]
+        if len(values) != 1 or not compare_digest(values[0], self._value):
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
             return

@@ -1,12 +1,12 @@
-"""The first process of a container: it starts the pod's process, passes signals on, and says how that ended.
+"""The first process of a container: it starts the pod's process, passes signals on to it, and reports how it ended.
 
-Linux protects the first process of a container: a SIGKILL that comes from inside is ignored. So the pod's
-process, which must be killable at any moment (see `playground.pod.gate`), is never the first: the first
-one forks before it has loaded anything, and waits.
+Linux protects the first process of a container: it ignores a SIGKILL from inside. But it must be possible to kill the
+pod's process at any moment (see `playground.pod.gate`), so it is never the first. Instead, the first process forks
+before it has loaded anything, and waits.
 
-When its child has ended it says so, as the log's last event: `pod.ended`, with the exit code. A backend
-that reads the log knows it at once, long before Kubernetes has noticed, and replaces the pod. For a moment
-the first process stays, so that Kubernetes does not start the container again under the same name.
+When the child has ended, the first process reports `pod.ended` with the exit code, as the last event in the log. A
+backend that reads the log then replaces the pod at once, long before Kubernetes notices. The first process lingers for
+a moment, so that Kubernetes does not restart the container under the same name.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from playground.pod.emit import emit
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 LINGER = 5.0
-"""Seconds from an end nobody asked for until the container ends. A backend takes about 0.1 s to replace the pod."""
+"""Seconds between an unexpected end and the container's end. A backend takes about 0.1 s to replace the pod."""
 
 
 def supervise(work: Callable[[], int]) -> int:
-    """Do the work in a child process, and return its exit code once it has ended.
+    """Do the work in a child process. Returns its exit code when it has ended.
 
     Args:
         work: returns the child's exit code.
     """
     asked: list[int] = []
-    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # what comes now, both hear when they are ready for it
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # what arrives now is delivered when both are ready for it
     child = os.fork()
     if child == 0:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
@@ -55,7 +55,7 @@ def supervise(work: Callable[[], int]) -> int:
 
 
 def _wait(child: int) -> int:
-    """Wait for the child; orphans that ended up here are waited for, too."""
+    """Wait for the child, and reap orphans that ended up here."""
     while True:
         ended, status = os.wait()
         if ended == child:

@@ -1,14 +1,14 @@
 """Which line of the learner's own code asked for an entry.
 
-Every command passes through one place, the SDK's `VMWrapper`: `ctx.run_typed(...)` calls `sys_run`, in the very stack
-in which the learner's line is. So these methods are wrapped. Each looks up the stack for the first frame whose file
-lies in the service's own folder, and tells the attempt. That holds for helpers, loops, comprehensions, `gather` and
-nested functions, for whatever asks is on the stack when it asks.
+Every command passes through the SDK's `VMWrapper`: `ctx.run_typed(...)` calls `sys_run`, with the learner's line on the
+stack. So the methods of `VMWrapper` are wrapped. Each searches the stack for the first frame whose file is in the
+service's own folder, and reports its line. This works for helpers, loops, comprehensions, `gather` and nested
+functions, because whatever asks for an entry is on the stack at that moment.
 
-Commands are counted as they are asked for: the n-th is the n-th of the journal, replayed or new, as the tap counts the
-frames that pass. What leaves no command but a signal, an awakeable, is counted apart. The method that the SDK itself
-calls when the handler has returned has no frame of the learner's: an output has no line, unless it is a failure, whose
-traceback has one. The input's line is the handler's own.
+Commands are counted as they are asked for. The n-th is the n-th of the journal, replayed or new, just as the tap counts
+the frames that pass. An awakeable leaves a signal instead of a command, so awakeables are counted separately. The SDK
+itself writes the output after the handler has returned, so an output has no line, unless it is a failure, which has
+the line from its traceback. The line of the input is where the handler is defined.
 """
 
 from __future__ import annotations
@@ -51,22 +51,23 @@ COMMANDS = (
     "sys_cancel",
     "attach_invocation",
 )
-"""The methods that write one command each (restate-sdk 1.3; those a release lacks are passed over)."""
+"""The methods that write one command each (restate-sdk 1.3; any that a release lacks are skipped)."""
 FIRST_AWAKEABLE = 17
-"""Signal number of an invocation's first awakeable."""
+"""The signal number of an invocation's first awakeable."""
 
 Place = tuple[str, int]
-"""A file, as its path within the service's folder, and a line in it."""
+"""A file, as a path within the service's folder, and a line in it."""
 
 
 class Lines:
-    """The lines that one attempt has asked from so far.
+    """The lines from which one attempt asks for entries.
 
     Args:
-        tell: called with the place, and with `entry=` a command's index or `signal=` an awakeable's number.
+        tell: called with a place, and with either `entry=`, the index of a command, or `signal=`, the number of an
+            awakeable.
 
     Attributes:
-        failed_at: where the error was raised that the attempt ends with, once there is one.
+        failed_at: where the error was raised that ended the attempt, if one did.
     """
 
     def __init__(self, tell: Callable[..., None]) -> None:
@@ -75,32 +76,32 @@ class Lines:
         self.failed_at: Place | None = None
 
     def command(self, place: Place | None) -> None:
-        """One more command was asked for."""
+        """Count a command that was asked for, and report its place."""
         index, self._commands = self._commands, self._commands + 1
         if place is not None:
             self._tell(place, entry=index)
 
     def awakeable(self, place: Place | None) -> None:
-        """One more awakeable was asked for."""
+        """Count an awakeable that was asked for, and report its place."""
         signal, self._awakeables = FIRST_AWAKEABLE + self._awakeables, self._awakeables + 1
         if place is not None:
             self._tell(place, signal=signal)
 
     def given(self, place: Place) -> None:
-        """The handler is given its input."""
+        """Report the place of the input."""
         self._tell(place, entry=0)
 
     def failed(self, place: Place | None) -> None:
-        """The attempt ends with an error."""
+        """Remember the place of the error that ends the attempt."""
         self.failed_at = place
 
 
 LINES: ContextVar[Lines | None] = ContextVar("playground_lines", default=None)
-"""The lines of the attempt that runs in this context."""
+"""The lines of the attempt that is running in this context."""
 
 
 def install(root: Path) -> None:
-    """Have the SDK's methods tell where they are called from.
+    """Make the SDK's methods report where they are called from.
 
     Args:
         root: the folder of the service's own files.
@@ -116,32 +117,32 @@ def install(root: Path) -> None:
         return None
 
     def raising() -> Place | None:
-        """The line of theirs in which the error that is being handled was raised."""
-        found, trace = None, sys.exc_info()[2]
+        """The learner's line that raised the error that is being handled."""
+        place, trace = None, sys.exc_info()[2]
         while trace is not None:
             if (name := trace.tb_frame.f_code.co_filename).startswith(inside):
-                found = name[len(inside) :], trace.tb_lineno
+                place = name[len(inside) :], trace.tb_lineno
             trace = trace.tb_next
-        return found
+        return place
 
-    def told(method: str, tell: Callable[[Lines, Place | None], None], where: Callable[[], Place | None]) -> None:
+    def wrap(method: str, tell: Callable[[Lines, Place | None], None], where: Callable[[], Place | None]) -> None:
         wrapped = getattr(VMWrapper, method, None)
         if wrapped is None:
             return
 
         @functools.wraps(wrapped)
-        def telling(*args: Any, **options: Any) -> Any:
+        def wrapper(*args: Any, **options: Any) -> Any:
             if (lines := LINES.get()) is not None:
                 tell(lines, where())
             return wrapped(*args, **options)
 
-        setattr(VMWrapper, method, telling)
+        setattr(VMWrapper, method, wrapper)
 
     for name in COMMANDS:
-        told(name, Lines.command, asking)
-    told("sys_awakeable", Lines.awakeable, asking)
-    told("sys_write_output_failure", Lines.command, raising)
-    told("notify_error", Lines.failed, raising)
+        wrap(name, Lines.command, asking)
+    wrap("sys_awakeable", Lines.awakeable, asking)
+    wrap("sys_write_output_failure", Lines.command, raising)
+    wrap("notify_error", Lines.failed, raising)
     enter = ServerInvocationContext.enter
 
     @functools.wraps(enter)
@@ -155,7 +156,7 @@ def install(root: Path) -> None:
 
 @functools.cache
 def _definition(handler: Callable[..., Any], inside: str) -> Place | None:
-    """The line in which a handler's definition begins, after its decorators."""
+    """The line where a handler's definition begins, after its decorators."""
     code = inspect.unwrap(handler).__code__
     if not code.co_filename.startswith(inside):
         return None

@@ -1,8 +1,8 @@
-"""From a source file to an ASGI app: load the module, find what Restate can serve, ask what it offers.
+"""From a source file to an ASGI app: load the module, find what Restate can serve, and ask what it offers.
 
-A service's module defines `restate.Service`, `VirtualObject` or `Workflow` objects, and all of them
-are bound; or it builds an `app` of its own with `restate.app(...)`, and that is served as it is. What
-it offers is read from the app's own discovery document, as Restate will read it.
+A service's module defines `restate.Service`, `VirtualObject` or `Workflow` objects, and all of them are bound; or it
+builds its own `app` with `restate.app(...)`, which is then served unchanged. What it offers is read from the app's
+discovery document, just as Restate reads it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Refused(Exception):
 
     Attributes:
         reason: "syntax", "raised", "no-service" or "duplicate".
-        text: what Python or Restate said, one line.
+        text: what Python or Restate said, in one line.
         trace: the traceback from the learner's first line on; may be empty.
     """
 
@@ -42,24 +42,24 @@ def load_app(path: Path) -> App:
     """Load a source file and return the ASGI app that serves it.
 
     Raises:
-        Refused: it has a syntax error, raised while loading, defines nothing to serve, or defines
-            two services with the same name.
+        Refused: it has a syntax error, raises while it is loaded, defines nothing to serve, or defines two services
+            with the same name.
     """
     module = _load(path)
     app = getattr(module, "app", None)
     if callable(app) and not isinstance(app, type):
         return app  # type: ignore[no-any-return]
-    found = {id(value): value for value in vars(module).values() if _is_service(value)}
-    if not found:
+    services = {id(value): value for value in vars(module).values() if _is_service(value)}
+    if not services:
         raise Refused("no-service", f"{path.name} defines no restate.Service, VirtualObject or Workflow")
-    names = [service.name for service in found.values()]
+    names = [service.name for service in services.values()]
     for name in names:
         if names.count(name) > 1:
             raise Refused("duplicate", f"{path.name} defines two services named {name!r}")
-    empty = [service.name for service in found.values() if not service.handlers]
+    empty = [service.name for service in services.values() if not service.handlers]
     if empty:
         raise Refused("no-service", f"the service {empty[0]!r} in {path.name} has no handlers")
-    return restate.app(list(found.values()))  # type: ignore[no-any-return]
+    return restate.app(list(services.values()))  # type: ignore[no-any-return]
 
 
 def _is_service(value: Any) -> bool:
@@ -67,13 +67,13 @@ def _is_service(value: Any) -> bool:
 
 
 def _load(path: Path) -> ModuleType:
-    # No import statement can mean this name: a service may be called like any module, `json` or `restate` as well.
+    # A name that no import statement can use, because a service may be named like any module: `json`, even `restate`.
     name = f"service:{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise Refused("raised", f"{path.name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pydantic, dataclasses and pickle look their module up by name
+    sys.modules[name] = module  # pydantic, dataclasses and pickle look up their module by name
     sys.dont_write_bytecode = True
     try:
         spec.loader.exec_module(module)
@@ -92,7 +92,7 @@ async def discover(app: App) -> list[dict[str, Any]]:
     """What an app offers: [{"name", "type", "handlers": [{"name", "kind"}]}], as Restate discovers it.
 
     Raises:
-        Refused: the app gave no discovery document (for example, it is no Restate app).
+        Refused: the app has no discovery document, for example because it is not a Restate app.
     """
     answer: dict[str, Any] = {"status": 0, "body": b""}
 
@@ -115,9 +115,9 @@ async def discover(app: App) -> list[dict[str, Any]]:
     try:
         await app(scope, receive, send)
     except Exception as error:
-        raise Refused("no-service", f"`app` is no restate.app: {type(error).__name__}: {error}") from error
+        raise Refused("no-service", f"`app` is not a restate.app: {type(error).__name__}: {error}") from error
     if answer["status"] != 200:
-        raise Refused("no-service", f"`app` answered its discovery with {answer['status']}; is it a restate.app?")
+        raise Refused("no-service", f"`app` answered discovery with {answer['status']}; is it a restate.app?")
     return [
         {
             "name": service["name"],

@@ -1,14 +1,13 @@
 """The tap: ASGI middleware that reads the service protocol as it passes, and never changes it.
 
-Restate's server opens one `/invoke/...` stream per *attempt*. On it, the first frame (Start) says how
-many journal entries are known; so many entries then follow from the server: the *replay*. After
-them, a command that the pod sends is an entry *executed now*, and a notification that arrives
-completes an earlier entry. For a `ctx.run` the pod sends the command, runs the function, proposes
-its result, and gets it back once it is stored: before, between and after are the three places a
-crash makes a difference.
+Restate's server opens one `/invoke/...` stream per *attempt*. Its first frame, Start, says how many journal entries are
+known. The server then sends that many entries: the *replay*. After those, a command that the pod sends is an entry
+*executed now*, and a notification that arrives completes an earlier entry. For a `ctx.run`, the pod sends the command,
+runs the function, proposes its result, and gets the result back once it is stored. Before, between and after these are
+the three places where a crash makes a difference.
 
-Every frame becomes at most one event, written before the frame is passed on, so that a pod killed
-at any moment has told all it did. What cannot be decoded is told as `frame.unknown`.
+Every frame becomes at most one event, which is written before the frame is passed on. So a pod that is killed at any
+moment has reported everything it did. A frame that cannot be decoded is reported as `frame.unknown`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import Any
 from playground.pod.emit import MAX_VALUE
 from playground.pod.gate import Gate, GatedStream
 from playground.pod.lines import LINES, Lines, Place
-from playground.pod.outside import ATTEMPT, RUNS
+from playground.pod.origin import ATTEMPT, RUNS
 from playground.restate import protocol
 from playground.restate.protocol import Frame, FrameReader, Malformed, Message
 
@@ -34,10 +33,10 @@ Event = dict[str, Any]
 
 
 class Tap:
-    """Wraps a Restate ASGI app; calls `emit` with the events of each chunk that passes.
+    """Wraps a Restate ASGI app, and calls `emit` with the events of each chunk that passes.
 
     Args:
-        gate: asked before each frame passes; None lets chunks pass as they come.
+        gate: asked before each frame passes; without one, chunks pass as they come.
     """
 
     def __init__(self, app: App, emit: Callable[[Iterable[Event]], None], gate: Gate | None = None) -> None:
@@ -47,7 +46,7 @@ class Tap:
         self._attempts = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope; `/invoke` streams are told, everything else just passes."""
+        """Serve one ASGI scope. `/invoke` streams are tapped; everything else just passes."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
@@ -67,12 +66,12 @@ class Tap:
         async def tapped_receive() -> AsgiEvent:
             event = await receive()
             if event["type"] == "http.request" and event.get("body"):
-                self._emit(told for _, told in attempt.received(event["body"]))
+                self._emit(tapped for _, tapped in attempt.received(event["body"]))
             return event
 
         async def tapped_send(event: AsgiEvent) -> None:
             if event["type"] == "http.response.body" and event.get("body"):
-                self._emit(told for _, told in attempt.sent(event["body"]))
+                self._emit(tapped for _, tapped in attempt.sent(event["body"]))
             await send(event)
 
         try:
@@ -88,7 +87,7 @@ class Tap:
             await stream.passes(attempt.event("attempt.closed"))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        # Answered here because the SDK knows no lifespan; it is when the pod is ready to accept.
+        # Answered here, because the SDK does not support lifespan. This is when the pod is ready to accept.
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
@@ -105,7 +104,7 @@ class AttemptTap:
     def __init__(self, number: int, service: str, handler: str) -> None:
         self.number = number
         self.runs: list[int] = []  # indices of the runs that have passed
-        self.lines: Lines | None = None  # where the handler has asked from
+        self.lines: Lines | None = None  # the lines that the handler asks from
         self._service, self._handler = service, handler
         self._in, self._out = FrameReader(), FrameReader()
         self._to_replay = 0
@@ -113,19 +112,19 @@ class AttemptTap:
         self._waiting: dict[int, int] = {}  # completion id -> index of the command it completes
 
     def event(self, kind: str, **data: Any) -> Event:
-        """An event of this attempt, now."""
+        """An event of this attempt that happens now."""
         return {"kind": kind, "at": time.time(), "attempt": self.number, **data}
 
     def asked(self, place: Place, **entry: int) -> Event:
-        """The handler has asked for an entry, or for a signal, in a line of its code."""
+        """The event that a line of the handler's code has asked for an entry or a signal."""
         return self.event("entry.asked", file=place[0], line=place[1], **entry)
 
     def received(self, data: bytes) -> list[tuple[Frame, Event]]:
-        """Bytes from Restate: the frames completed by them, each with its event."""
+        """Take bytes from Restate. Returns the frames that they complete, each with its event."""
         return [(frame, self._read(frame, self._from_restate, "in")) for frame in self._in.feed(data)]
 
     def sent(self, data: bytes) -> list[tuple[Frame, Event]]:
-        """Bytes from the handler: the frames completed by them, each with its event."""
+        """Take bytes from the handler. Returns the frames that they complete, each with its event."""
         return [(frame, self._read(frame, self._from_pod, "out")) for frame in self._out.feed(data)]
 
     def _read(self, frame: Frame, tell: Callable[[int, Message], Event | None], direction: str) -> Event:
@@ -167,8 +166,8 @@ class AttemptTap:
         if kind in (protocol.SUSPENSION, protocol.AWAITING_ON):
             completions, signals = message.waits_for or ([], [])
             entries = [self._waiting[number] for number in completions if number in self._waiting]
-            told = "attempt.suspended" if kind == protocol.SUSPENSION else "attempt.awaiting"
-            return self.event(told, entries=entries, signals=signals)
+            event_kind = "attempt.suspended" if kind == protocol.SUSPENSION else "attempt.awaiting"
+            return self.event(event_kind, entries=entries, signals=signals)
         if kind == protocol.ERROR:
             code, text = message.failure or (0, "")
             place = self.lines.failed_at if self.lines is not None else None
@@ -185,22 +184,22 @@ class AttemptTap:
             return self.event("attempt.ended")
         return None
 
-    def _entry(self, told: str, kind: int, message: Message) -> Event:
+    def _entry(self, event_kind: str, kind: int, message: Message) -> Event:
         index = next(self._commands)
         if kind == protocol.RUN:
             self.runs.append(index)
         for completion in (message.completion, message.callee_completion):
             if completion is not None:
                 self._waiting[completion] = index
-        event = self.event(told, type=protocol.type_name(kind), entry=index)
+        event = self.event(event_kind, type=protocol.type_name(kind), entry=index)
         for name in ("name", "target", "key", "until", "signal"):
             if value := getattr(message, name):
                 event[name] = value
         event.update(message.extra)
         return _with_value(event, message)
 
-    def _completion(self, told: str, kind: int, message: Message) -> Event:
-        event = self.event(told, type=protocol.type_name(kind))
+    def _completion(self, event_kind: str, kind: int, message: Message) -> Event:
+        event = self.event(event_kind, type=protocol.type_name(kind))
         if message.signal is not None:
             event["signal"] = message.signal
         if message.completion is not None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.pod import emit
-from playground.pod.emit import MAX_WORDS, Events, Item, Log, Signed, Words
+from playground.pod.emit import MAX_TEXT, EventParser, Item, LogParser, Signed, TextParser
 
 EVENT = {"kind": "entry.executed", "at": 1.0, "attempt": 1}
 LIKE_AN_EVENT = [
@@ -27,7 +27,7 @@ LIKE_AN_EVENT = [
 ]
 
 
-def in_pieces(parser: Words, data: bytes, sizes: list[int]) -> list[Item]:
+def in_pieces(parser: TextParser, data: bytes, sizes: list[int]) -> list[Item]:
     """Feed bytes as they may come out of a pipe."""
     items: list[Item] = []
     for size in sizes:
@@ -45,7 +45,7 @@ SIZES = st.lists(st.integers(1, 40), max_size=30)
 
 @given(st.binary() | st.sampled_from(LIKE_AN_EVENT).map(str.encode), SIZES)
 def test_on_a_pipe_of_words_there_are_only_words(printed: bytes, sizes: list[int]) -> None:
-    items = in_pieces(Words(), printed, sizes)
+    items = in_pieces(TextParser(), printed, sizes)
     assert {what for what, _ in items} <= {"log"}
     assert words(items) == printed.replace(b"\n", b"").decode("utf-8", "replace") or b"\xff" not in printed
 
@@ -57,47 +57,47 @@ def test_in_a_log_of_both_only_what_is_signed_is_an_event(printed: list[str], en
         data += text.encode("utf-8", "replace") + (b"\n" if ended else b"")
         data += (pod.line(json.dumps({**EVENT, "attempt": told})) + "\n").encode()
         told += 1
-    items = in_pieces(Log("key"), data, sizes)
+    items = in_pieces(LogParser("key"), data, sizes)
     assert [item["attempt"] for what, item in items if what == "event"] == list(range(told))
 
 
 @pytest.mark.parametrize("text", LIKE_AN_EVENT)
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_what_looks_like_an_event_is_words(text: str, end: str) -> None:
-    for parser in (Words(), Log("key"), Log("")):
+    for parser in (TextParser(), LogParser("key"), LogParser("")):
         items = [*parser.feed((text + end).encode()), *parser.close()]
         assert {what for what, _ in items} == {"log"}
         assert words(items) == text
 
 
 def test_a_line_copied_out_of_a_log_is_words() -> None:
-    pod, log = Signed("key"), Log("key")
+    pod, log = Signed("key"), LogParser("key")
     line = pod.line(json.dumps(EVENT)) + "\n"
     assert log.feed(line.encode()) == [("event", EVENT)]
     assert [what for what, _ in log.feed(line.encode())] == ["log"]
-    assert [what for what, _ in Log("another").feed((pod.line(json.dumps(EVENT)) + "\n").encode())] == ["log"]
+    assert [what for what, _ in LogParser("another").feed((pod.line(json.dumps(EVENT)) + "\n").encode())] == ["log"]
 
 
 def test_a_process_that_was_started_again_goes_on_counting() -> None:
-    log = Log("key")
+    log = LogParser("key")
     for _ in range(3):
         assert log.feed((Signed("key").line(json.dumps(EVENT)) + "\n").encode()) == [("event", EVENT)]
 
 
-@pytest.mark.parametrize("parser", [Words(), Log("key")])
-def test_a_line_without_end_comes_in_pieces(parser: Words) -> None:
+@pytest.mark.parametrize("parser", [TextParser(), LogParser("key")])
+def test_a_line_without_end_comes_in_pieces(parser: TextParser) -> None:
     piece = b"x" * 100_000
     items: list[Item] = []
     for _ in range(30):
         items += parser.feed(piece)
-        assert len(parser._rest) <= MAX_WORDS
+        assert len(parser._rest) <= MAX_TEXT
     items += parser.close()
     assert len(words(items)) == 3_000_000
-    assert max(len(item) for _, item in items) <= MAX_WORDS
+    assert max(len(item) for _, item in items) <= MAX_TEXT
 
 
 def test_an_event_after_a_line_without_end_is_one() -> None:
-    log, line = Log("key"), (Signed("key").line(json.dumps(EVENT)) + "\n").encode()
+    log, line = LogParser("key"), (Signed("key").line(json.dumps(EVENT)) + "\n").encode()
     items = log.feed(b"x" * 50_000 + line[:30]) + log.feed(line[30:])
     assert [item for what, item in items if what == "event"] == [EVENT]
     assert len(words(items)) == 50_000
@@ -105,7 +105,7 @@ def test_an_event_after_a_line_without_end_is_one() -> None:
 
 def test_events_have_lines_of_their_own_on_their_pipe() -> None:
     data = f"{json.dumps(EVENT)}\nnot one\n[1]\n{{}}\n{'[' * 100_000}\n".encode()
-    items = Events().feed(data)
+    items = EventParser().feed(data)
     assert items[0] == ("event", EVENT)
     assert {what for what, _ in items[1:]} == {"log"}
 
@@ -114,7 +114,7 @@ def test_events_have_lines_of_their_own_on_their_pipe() -> None:
 def test_a_line_of_an_event_is_written_at_once(text: str) -> None:
     line = emit._line({"kind": "pod.log", "at": 1.0, "text": text})
     assert len(line) < 4096
-    ((what, _),) = Log("").feed(line)
+    ((what, _),) = LogParser("").feed(line)
     assert what == "event"
 
 
@@ -148,7 +148,7 @@ def test_a_services_code_does_not_come_upon_the_way_of_events() -> None:
         )
         os.close(writing)
         with os.fdopen(reading, "rb") as events:
-            assert Events().feed(events.read()) == [("event", {"kind": "pod.ready", "at": 1.0})]
+            assert EventParser().feed(events.read()) == [("event", {"kind": "pod.ready", "at": 1.0})]
         found: dict[str, Any] = json.loads(process.stdout)
         assert not found["environ"]
         assert found["started"] == "[]"

@@ -454,9 +454,9 @@ def in_the_way(path: Path, world: World) -> None:
     ("harm", "words", "fix"),
     [
         (full, "is full", "Free some space"),
-        (locked, "Another program", "Close it"),
+        (locked, "Another program", "Close that program"),
         (damaged, "is damaged", "mv '"),
-        (in_the_way, "cannot be used", "can be written"),
+        (in_the_way, "cannot be used", "can write to it"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_said_to_be_that(

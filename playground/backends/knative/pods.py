@@ -25,7 +25,7 @@ from playground.backends.knative.logs import PodLog
 from playground.backends.knative.revision import CONTAINER, REVISION, SERVICE, key_of
 from playground.backends.knative.trouble import Trouble, ended, is_running, trouble_of
 from playground.backends.pod_tracker import PodTracker
-from playground.pod.emit import Log
+from playground.pod.emit import LogParser
 
 QUIET = 0.7
 """Seconds a pod that is being deleted must have had nothing open until it counts as gone."""
@@ -65,7 +65,7 @@ class ClusterPod(PodTracker):
         self.process_ended = False
         self._object = first
         self._connection, self._start = connection, start
-        self._parser = Log(key_of(first, CONTAINER))
+        self._parser = LogParser(key_of(first, CONTAINER))
         self._log = PodLog(connection, self.name, CONTAINER, self._read, lambda: self._over)
         self._over = False  # nothing more will be written to the log
         self._deleted = False

@@ -44,7 +44,7 @@ from playground.backends.knative.trouble import ended, is_ready, trouble_of
 from playground.backends.ledger_feed import LedgerFeed
 from playground.core.settings import Settings
 from playground.errors import StartError
-from playground.pod.emit import EVENTS, Log
+from playground.pod.emit import EVENTS, LogParser
 from playground.recording import Event
 from playground.restate.settings import environment
 
@@ -226,7 +226,7 @@ class Servers:
 
     async def _listen(self, pod: Object) -> None:
         """Follow what the ledger says."""
-        parser = Log(self._key)
+        parser = LogParser(self._key)
 
         def take(data: bytes) -> None:
             self._feed.take(parser.feed(data))

@@ -180,16 +180,16 @@ class Keeper:
         finally:
             os.close(out)
 
-    def _serve(self, command: dict[str, Any], listening: int, words: int, events: int) -> int:
+    def _serve(self, command: dict[str, Any], listening: int, output: int, events: int) -> int:
         env = {**command["env"], "POD_FD": str(listening), EVENTS: f"fd:{events}"}
         if command["fork"]:
-            return self._fork(lambda: _run(command["module"], command["argv"], command["path"], env, words))
+            return self._fork(lambda: _run(command["module"], command["argv"], command["path"], env, output))
 
         def spawn() -> int:
             for fd in (listening, events):
                 os.set_inheritable(fd, True)
             argv = boot.interpreter(command["module"], *command["argv"], path=command["path"])
-            return _become(argv, {**os.environ, **env}, words)
+            return _become(argv, {**os.environ, **env}, output)
 
         return self._fork(spawn)
 
@@ -244,11 +244,11 @@ def warm() -> None:
     gc.freeze()  # or garbage collection in a fork would touch, and so copy, the memory pages it shares
 
 
-def _run(module: str, argv: list[str], path: list[str], env: dict[str, str], words: int) -> int:
+def _run(module: str, argv: list[str], path: list[str], env: dict[str, str], output: int) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(words, 1)
-    os.dup2(words, 2)
-    os.close(words)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
     os.environ.update(env)
     sys.path += [each for each in path if each not in sys.path]  # last, so that none of them hides one of ours
     if threading.active_count() > 1:

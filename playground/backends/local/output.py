@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from playground.errors import StartError
-from playground.pod.emit import Events, Item, Words
+from playground.pod.emit import EventParser, Item, TextParser
 
 PIPE_SIZE = 1 << 18
 """Bytes. A child must never wait for us to read its events. Linux's default is 64 KiB, and all pipes of a user
@@ -24,7 +24,7 @@ class Output:
     """The reading ends of a child's two pipes. Within a `with` block, the writing ends are open too.
 
     Attributes:
-        words: the file descriptor for the child's standard output and error.
+        printed: the file descriptor for the child's standard output and error.
         events: the file descriptor for its events. Nothing it prints goes there.
 
     Raises:
@@ -33,18 +33,18 @@ class Output:
 
     def __init__(self, take: Callable[[list[Item]], None]) -> None:
         self._take = take
-        self._ends: dict[int, Words] = {}
+        self._ends: dict[int, TextParser] = {}
         try:
             events, self.events = os.pipe()
-            self._ends[events] = Events()
+            self._ends[events] = EventParser()
             try:
-                words, self.words = os.pipe()
+                printed, self.printed = os.pipe()
             except OSError:
                 _close(events, self.events)
                 raise
         except OSError as error:
             raise no_files(error) from error
-        self._ends[words] = Words()
+        self._ends[printed] = TextParser()
         if sys.platform == "linux":
             with contextlib.suppress(OSError):  # the user has used up that limit; a smaller pipe will do
                 fcntl.fcntl(events, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
@@ -58,7 +58,7 @@ class Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _close(self.events, self.words)  # the child has them now, or it did not start
+        _close(self.events, self.printed)  # the child has them now, or it did not start
         if error is not None:
             self.drain()
 

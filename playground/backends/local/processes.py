@@ -168,7 +168,7 @@ class Processes:
         self._outputs.add(output)
         path = boot.learners_path()
         command = {"do": "serve", "module": module, "argv": [str(argument)], "path": path, "env": env, "fork": fork}
-        return await self._started(command, [listening, output.words, output.events], on_exit)
+        return await self._started(command, [listening, output.printed, output.events], on_exit)
 
     async def signal(self, pid: int, number: int) -> None:
         """Signal a child and everything it started. Does nothing if it has already ended."""

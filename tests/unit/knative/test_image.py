@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import playground
-from playground.pod.emit import Log
+from playground.pod.emit import LogParser
 
 ROOT = Path(playground.__file__).parents[1]
 IMAGE = ROOT / "playground" / "backends" / "knative" / "image"
@@ -79,7 +79,7 @@ def first_process(work: str) -> subprocess.Popen[str]:
 def told(process: subprocess.Popen[str]) -> dict[str, object]:
     assert process.stdout is not None
     with process.stdout:
-        ((what, event),) = Log("").feed(process.stdout.readline().encode())
+        ((what, event),) = LogParser("").feed(process.stdout.readline().encode())
         assert what == "event"
         return dict(event)
 

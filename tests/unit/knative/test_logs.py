@@ -12,7 +12,7 @@ import pytest
 
 from playground.backends.knative import logs
 from playground.backends.knative.logs import PodLog
-from playground.pod.emit import Log, Signed
+from playground.pod.emit import LogParser, Signed
 from tests.unit.knative.apiserver import NAMESPACE, Answer, ApiServer, Asked, recorded, stand_in
 
 LOG = recorded("talk.log")
@@ -142,7 +142,7 @@ def test_events_and_prints_come_apart_again(tmp_path: Path) -> None:
     got, _ = read(tmp_path, lambda server: server.answers(PATH, LOG), 1)
     pod = Signed("key")
     signed = [pod.line(line) if line.startswith("{") else line for line in got.decode().replace("\x1e", "").split("\n")]
-    items = Log("key").feed("\n".join(signed).encode())
+    items = LogParser("key").feed("\n".join(signed).encode())
     assert [item["entry"] for what, item in items if what == "event"] == [n for n in range(60) if n % 3]
     said = [item for what, item in items if what == "log"]
     assert said[:2] == ["said 0", "said 3"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from playground.pod import outside
+from playground.pod import origin
 
 
 @pytest.fixture
@@ -18,11 +18,11 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[httpx.Request]]:
     monkeypatch.setenv("POD_NAME", "shop-1")
     monkeypatch.setattr(httpx.Client, "send", httpx.Client.send)  # put back at the end
     monkeypatch.setattr(httpx.AsyncClient, "send", httpx.AsyncClient.send)
-    outside.install()
+    origin.install()
     requests: list[httpx.Request] = []
-    token = outside.ATTEMPT.set(3)
+    token = origin.ATTEMPT.set(3)
     yield requests
-    outside.ATTEMPT.reset(token)
+    origin.ATTEMPT.reset(token)
 
 
 def transport(heard: list[httpx.Request]) -> httpx.MockTransport:

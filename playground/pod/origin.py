@@ -1,13 +1,12 @@
-"""Saying where a request to the outside world comes from, as tracing instrumentation would.
+"""The origin of requests to the outside world: pod, attempt and step, added as headers, as tracing would do it.
 
-A handler calls the ledger by plain httpx. The pod adds headers to such calls: its name, the attempt, and the
-step, so that an effect can be drawn on the step that caused it. They are known from context variables, which
-tasks and threads of the handler inherit: the tap sets the attempt's, and the SDK runs the function of each
-`ctx.run` in a task of its own, in which its step is set. Calls to anybody else are left alone.
+A handler calls the ledger with plain httpx. The pod adds headers to such calls: its name, the attempt and the step, so
+that an effect can be drawn on the step that caused it. These come from context variables, which the handler's tasks and
+threads inherit. The tap sets the one for the attempt. The SDK runs the function of each `ctx.run` in a task of its own,
+where the one for the step is set. Calls to anybody else are left alone.
 
-Which entry of the journal a run is follows from its turn: the handler asks for its runs in the order in which
-they stand in the journal, replayed ones too. So the n-th run that the SDK was asked for in an attempt is the
-n-th that the tap has seen pass.
+Which journal entry a run is follows from its position: a handler asks for its runs in the order of the journal,
+including replayed ones. So the n-th run that the SDK is asked for in an attempt is the n-th that the tap has seen pass.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from restate.vm import VMWrapper
 
 ATTEMPT: ContextVar[int] = ContextVar("playground_attempt", default=0)
 RUNS: ContextVar[list[int] | None] = ContextVar("playground_runs", default=None)
-"""Journal indices of the runs of the attempt that have passed, in order."""
+"""Journal indices of the attempt's runs that have passed, in order."""
 OUTSIDE = -1
 STEP: ContextVar[int | None] = ContextVar("playground_step", default=OUTSIDE)
-"""Index of the run whose function is being executed; OUTSIDE if none is, None if nobody can tell."""
+"""Index of the run whose function is being executed; OUTSIDE if there is none, None if unknown."""
 
 
 def install() -> None:
@@ -36,36 +35,39 @@ def install() -> None:
         return
 
     def where(url: httpx.URL) -> tuple[str, str, int | None]:
-        return url.scheme, url.host, url.port  # as httpx normalises it: without a scheme's own port
+        return url.scheme, url.host, url.port  # httpx leaves out a scheme's default port
 
-    outside = where(httpx.URL(ledger))
+    ledger_at = where(httpx.URL(ledger))
 
-    def tell(request: httpx.Request) -> None:
-        if where(request.url) == outside:
+    def add_headers(request: httpx.Request) -> None:
+        if where(request.url) == ledger_at:
             request.headers["x-playground-pod"] = pod
             request.headers["x-playground-attempt"] = str(ATTEMPT.get())
-            if ATTEMPT.get() and (step := STEP.get()) is not None:  # a thread of its own knows neither
+            # A thread that the handler has started itself knows neither.
+            if ATTEMPT.get() and (step := STEP.get()) is not None:
                 request.headers["x-playground-step"] = str(step)
 
     send, send_async = httpx.Client.send, httpx.AsyncClient.send
 
     @functools.wraps(send)
-    def told_send(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
-        tell(request)
+    def send_with_headers(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        add_headers(request)
         return send(self, request, **options)
 
     @functools.wraps(send_async)
-    async def told_send_async(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
-        tell(request)
+    async def send_async_with_headers(
+        self: httpx.AsyncClient, request: httpx.Request, **options: Any
+    ) -> httpx.Response:
+        add_headers(request)
         return await send_async(self, request, **options)
 
-    httpx.Client.send = told_send  # type: ignore[method-assign]
-    httpx.AsyncClient.send = told_send_async  # type: ignore[method-assign]
+    httpx.Client.send = send_with_headers  # type: ignore[method-assign]
+    httpx.AsyncClient.send = send_async_with_headers  # type: ignore[method-assign]
     _follow_steps()
 
 
 def _follow_steps() -> None:
-    """Set STEP wherever the SDK executes the function of a run."""
+    """Set STEP whenever the SDK executes the function of a run."""
     ask, execute = VMWrapper.sys_run, ServerInvocationContext.create_run_coroutine
 
     @functools.wraps(ask)
