@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from playground.backends.knative.api import Object
+from playground.backends.knative.api import Kubernetes
 from playground.backends.knative.backend import KnativeBackend
-from playground.backends.knative.connection import Connection, Resource
+from playground.backends.knative.objects import Object, in_words
 from playground.backends.knative.revision import RUN
 from playground.errors import ClusterError, StartError
 from playground.pod.emit import EVENTS
@@ -67,7 +67,7 @@ def manifest(pg: Playground, service: str) -> Manifest:
         KeyError: there is no such service.
     """
     backend = _backend(pg)
-    return Manifest({"apiVersion": "serving.knative.dev/v1", **backend.applied(service)}, backend.place.namespace)
+    return Manifest(backend.applied(service), backend.kubernetes.namespace)
 
 
 def kubernetes(pg: Playground) -> kr8s.Api:
@@ -78,11 +78,11 @@ def kubernetes(pg: Playground) -> kr8s.Api:
     """
     import kr8s
 
-    place = _backend(pg).place
+    ours = _backend(pg).kubernetes
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it warns of every Kubernetes newer than itself
-        api = kr8s.api(kubeconfig=str(place.kubeconfig), context=place.context)
-    api.namespace = place.namespace
+        api = kr8s.api(kubeconfig=str(ours.kubeconfig), context=ours.context)
+    api.namespace = ours.namespace
     return api
 
 
@@ -90,7 +90,7 @@ class Applied(dict[str, Any]):
     """An object as the cluster has it, shown as one line."""
 
     def __repr__(self) -> str:
-        return f"{self['kind']} {self['metadata']['name']} is ready"
+        return f"{in_words(self)} is ready"
 
 
 def apply(pg: Playground, thing: Mapping[str, Any], *, patience: float = READY_TIMEOUT) -> Applied:
@@ -110,33 +110,22 @@ def apply(pg: Playground, thing: Mapping[str, Any], *, patience: float = READY_T
     wanted = copy.deepcopy(dict(thing))
     labels = wanted["metadata"].setdefault("labels", {})
     labels |= backend.marks  # so that the playground takes it away with its own
-    there = pg.runtime.run(_apply(backend.cluster, wanted, patience))
-    return Applied(there)
+    return Applied(pg.runtime.run(_apply(backend.kubernetes, wanted, patience)))
 
 
-async def _apply(connection: Connection, wanted: Object, patience: float) -> Object:
-    kind, name = wanted["kind"], wanted["metadata"]["name"]
-    served = await connection.kubernetes.resources(wanted["apiVersion"])
-    plurals = [each.plural for each in served if each.kind == kind]
-    if not plurals:
-        raise ClusterError(
-            f"The cluster of context {connection.place.context} has no {kind}.",
-            f"It does not serve {wanted['apiVersion']}, or nothing of that kind in it.",
-            "python -m playground cluster create    (or adopt a cluster that has it)",
-        )
-    resource = Resource(wanted["apiVersion"], plurals[0])
-    there = await connection.apply(resource, wanted, manager=MANAGER)
+async def _apply(kubernetes: Kubernetes, wanted: Object, patience: float) -> Object:
+    there = await kubernetes.apply(wanted, manager=MANAGER)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience
     while why := _unready(there):
         if loop.time() > deadline:
             raise ClusterError(
-                f"{kind} {name} did not get ready within {patience:.0f} s.",
+                f"{in_words(wanted)} did not get ready within {patience:.0f} s.",
                 f"{why}.",
-                f"kubectl --namespace {connection.place.namespace} describe {resource.plural} {name}",
+                f"kubectl --namespace {kubernetes.namespace} describe {wanted['kind']} {wanted['metadata']['name']}",
             )
         await asyncio.sleep(0.2)
-        there = await connection.get(resource, name) or there
+        there = await kubernetes.reread(wanted) or there
     return there
 
 

@@ -6,6 +6,7 @@ was, and `delete` removes what there is, half-made or whole.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,8 +37,8 @@ def create(
     eventing: Annotated[bool, typer.Option(help="--no-eventing: leave out Knative Eventing.")] = True,
 ) -> None:
     """Make a kind cluster with Knative, Restate and the ledger. Run again, it goes on or mends."""
-    from playground.backends.knative.cluster import create as make
-    from playground.backends.knative.progress import Steps
+    from playground.backends.knative.create import create as make
+    from playground.backends.knative.steps import Steps
 
     made = make(Steps(out), manifest_dir=manifests, image_dir=images, eventing=eventing)
     out.print(f"\nRestate's UI: {made.admin_url}/ui\nLessons: PLAYGROUND_BACKEND=knative make lab")
@@ -47,14 +48,13 @@ def create(
 @app.command()
 def status() -> None:
     """Say what the cluster is made of, and whether it is ready. Status 1 if something is not."""
-    from playground.backends.knative import place
-    from playground.backends.knative.api import run
+    from playground.backends.knative import config
     from playground.backends.knative.status import half_made, look
     from playground.cli.doctor import table
     from playground.errors import StartError
 
     try:
-        checks = run(look(place.load()))
+        checks = asyncio.run(look(config.load()))
     except StartError:
         if (found := half_made()) is None:
             raise
@@ -71,8 +71,8 @@ def load(
     ] = None,
 ) -> None:
     """Bring images into the kind cluster's node: the pod image, built anew, or those in archives."""
-    from playground.backends.knative.cluster import load as bring
-    from playground.backends.knative.progress import Steps
+    from playground.backends.knative.create import load as bring
+    from playground.backends.knative.steps import Steps
 
     bring(Steps(out), archives or [])
 
@@ -94,22 +94,21 @@ def adopt(
 ) -> None:
     """Use a Kubernetes that has Knative Serving: Restate and the ledger go into one namespace of it."""
     from playground.backends.knative.adopt import Choices
-    from playground.backends.knative.adopt import adopt as settle
-    from playground.backends.knative.api import run
+    from playground.backends.knative.adopt import adopt as take_over
     from playground.backends.knative.kubeconfig import choose
     from playground.backends.knative.learners import prepare
-    from playground.backends.knative.progress import Steps
+    from playground.backends.knative.steps import Steps
 
     chosen = choose(kubeconfig, context, namespace)
     choices = Choices(image or None, restate_image or None, storage_class or None)
     if learners:
-        _print_class(run(prepare(Steps(out), *chosen, choices, count=learners, directory=output, days=days)))
+        _print_class(asyncio.run(prepare(Steps(out), *chosen, choices, count=learners, directory=output, days=days)))
         out.print(
             f"To remove the class: python -m playground cluster delete --learners {chosen[2]} --context {chosen[1]}"
         )
         return
-    place = run(settle(Steps(out), *chosen, choices, force=force))
-    out.print(f"\nLessons: PLAYGROUND_BACKEND=knative make lab    (namespace {place.namespace})")
+    adopted = asyncio.run(take_over(Steps(out), *chosen, choices, force=force))
+    out.print(f"\nLessons: PLAYGROUND_BACKEND=knative make lab    (namespace {adopted.namespace})")
 
 
 @app.command()
@@ -122,12 +121,13 @@ def delete(
     ] = False,
 ) -> None:
     """Remove the kind cluster, or what is ours from an adopted one. Half-made things go, too."""
-    from playground.backends.knative.leave import leave, leave_class
-    from playground.backends.knative.progress import Steps
+    from playground.backends.knative.delete import delete as remove
+    from playground.backends.knative.delete import delete_class
+    from playground.backends.knative.steps import Steps
 
     if learners:
-        leave_class(Steps(out), learners, kubeconfig, context)
-    elif not leave(Steps(out), forget=forget):
+        delete_class(Steps(out), learners, kubeconfig, context)
+    elif not remove(Steps(out), forget=forget):
         out.print("Nothing to remove.")
 
 

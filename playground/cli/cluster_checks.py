@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playground.backends.knative import place
+from playground.backends.knative import config
 from playground.backends.knative.kind import CommandFailed, find_engine, kind_version
 from playground.backends.knative.versions import KIND_VERSION
 from playground.core.check import Check
@@ -128,12 +128,12 @@ def check_cluster_proxy() -> Check:
     return Check(name, True, "the cluster is exempt")
 
 
-def check_place() -> Check:
-    """Where the playground's cluster is."""
-    file = place.path()
+def check_cluster() -> Check:
+    """Which cluster the playground has."""
+    file = config.path()
     if not file.is_file():
         return Check("cluster", None, "none yet", "python -m playground cluster create")
-    where = place.load()
+    where = config.load()
     return Check("cluster", True, f"context {where.context}, namespace {where.namespace} (more: cluster status)")
 
 
@@ -145,5 +145,5 @@ CLUSTER_CHECKS: tuple[Callable[[], Check], ...] = (
     check_cluster_memory,
     check_cluster_disk,
     check_cluster_proxy,
-    check_place,
+    check_cluster,
 )

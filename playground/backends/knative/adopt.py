@@ -8,16 +8,18 @@ first: whether Knative is there, whether we have the rights, whether the namespa
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-from playground.backends.knative import manifests, namespace, place
-from playground.backends.knative.api import Kubernetes, Object
-from playground.backends.knative.namespace import CLASS, Furniture, is_ours
-from playground.backends.knative.place import Place
-from playground.backends.knative.progress import Steps
-from playground.backends.knative.rights import FURNISHING, NEEDED, missing
+from playground.backends.knative import config, manifests, namespace
+from playground.backends.knative.api import PASSING_SECONDS, Kubernetes
+from playground.backends.knative.config import ClusterConfig
+from playground.backends.knative.namespace import CLASS, Installation
+from playground.backends.knative.objects import DEPLOYMENTS, KSERVICES, NAMESPACES, STATEFUL_SETS, Object, is_ours
+from playground.backends.knative.rights import missing
+from playground.backends.knative.steps import Steps
 from playground.backends.knative.versions import KNOWN_KNATIVE
 from playground.errors import ClusterError, StartError
 
@@ -41,8 +43,8 @@ class Choices:
 
 async def adopt(
     steps: Steps, kubeconfig: Path, context: str, name: str, choices: Choices, *, force: bool = False
-) -> Place:
-    """Put Restate and the ledger into a namespace of a cluster, and remember the place.
+) -> ClusterConfig:
+    """Put Restate and the ledger into a namespace of a cluster, and remember it.
 
     Args:
         steps: where progress is told.
@@ -55,48 +57,50 @@ async def adopt(
         ClusterError: the cluster cannot be reached, lacks something, or does not let us.
     """
     check_name(name)
-    kubernetes = await find(steps, kubeconfig, context)
-    with steps.step(f"namespace {name}") as step:
-        step.done = await prepare(kubernetes, name, force=force)
-    furniture = await settle(kubernetes, name, choices)
-    adopted = Place(kubeconfig, context, name, image=furniture.pod_image)
-    # Before anything is in it: should this be interrupted, `cluster delete` knows where to look.
-    remember(steps, adopted)
-    with steps.step("Restate and the ledger") as step:
-        await namespace.furnish(kubernetes, name, furniture, now=step.now, tell=step.tell)
+    async with connected(steps, kubeconfig, context, name) as kubernetes:
+        with steps.step(f"namespace {name}") as step:
+            step.done = await prepare(kubernetes, force=force)
+        installation = await decide(kubernetes, choices)
+        adopted = ClusterConfig(kubeconfig, context, name, image=installation.pod_image)
+        # Before anything is in it: should this be interrupted, `cluster delete` knows where to look.
+        remember(steps, adopted)
+        with steps.step("Restate and the ledger") as step:
+            await namespace.install(kubernetes, installation, now=step.now, tell=step.tell)
     return adopted
 
 
-async def find(steps: Steps, kubeconfig: Path, context: str) -> Kubernetes:
-    """Connect to a cluster, and see that it has a Knative Serving we know.
+@asynccontextmanager
+async def connected(steps: Steps, kubeconfig: Path, context: str, name: str = "") -> AsyncIterator[Kubernetes]:
+    """A cluster that has a Knative Serving, and a version of it that we know, or a warning.
 
     Raises:
         ClusterError: nobody answers, or it has none.
     """
     with steps.step(f"cluster of context {context}") as step:
-        kubernetes = await Kubernetes.connect(kubeconfig, context)
-        step.done = await kubernetes.version()
-    with steps.step("Knative Serving") as step:
-        step.done = await knative_version(kubernetes)
-        if warning := warning_of_version(step.done):
-            step.tell(warning)
-    return kubernetes
+        kubernetes = await Kubernetes.connect(kubeconfig, context, name)
+        step.done = kubernetes.version
+    async with aclosing(kubernetes):
+        with steps.step("Knative Serving") as step:
+            step.done = await knative_version(kubernetes)
+            if warning := warning_of_version(step.done):
+                step.tell(warning)
+        yield kubernetes
 
 
-async def settle(kubernetes: Kubernetes, name: str, choices: Choices) -> Furniture:
-    """What goes into a namespace, if it is empty or has been furnished before.
+async def decide(kubernetes: Kubernetes, choices: Choices) -> Installation:
+    """What goes into the namespace, whether it is empty or has an installation.
 
     An instructor has chosen the images for a class; learners need not know them.
     """
-    restate = await kubernetes.get("apps/v1", "StatefulSet", manifests.RESTATE, name)
-    ledger = await kubernetes.get("apps/v1", "Deployment", manifests.LEDGER, name)
-    there = Furniture()
+    restate = await kubernetes.get(STATEFUL_SETS, manifests.RESTATE)
+    ledger = await kubernetes.get(DEPLOYMENTS, manifests.LEDGER)
+    there = Installation()
     if restate is not None and is_ours(restate):
         storage = restate["spec"]["volumeClaimTemplates"][0]["spec"].get("storageClassName")
         there = replace(there, restate_image=_image_of(restate), storage_class=storage)
     if ledger is not None and is_ours(ledger):
         there = replace(there, pod_image=_image_of(ledger))
-    return Furniture(
+    return Installation(
         choices.image or there.pod_image,
         choices.restate_image or there.restate_image,
         choices.storage_class or there.storage_class,
@@ -107,15 +111,15 @@ def _image_of(workload: Object) -> str:
     return str(workload["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-def remember(steps: Steps, new: Place) -> None:
-    """Save a place; say what becomes of the one before, if it is another."""
+def remember(steps: Steps, new: ClusterConfig) -> None:
+    """Save a configuration; say what becomes of what the one before led to, if that is another."""
     try:
-        old = place.load()
+        old = config.load()
     except StartError:
         old = new
     if (old.context, old.namespace) != (new.context, new.namespace):
         steps.tell(f"note: the playground in namespace {old.namespace} of context {old.context} is left as it is.")
-    place.save(new)
+    config.save(new)
 
 
 async def knative_version(kubernetes: Kubernetes) -> str:
@@ -124,15 +128,15 @@ async def knative_version(kubernetes: Kubernetes) -> str:
     Raises:
         ClusterError: there is no Knative Serving.
     """
-    if not await kubernetes.resources("serving.knative.dev/v1"):
+    if not await kubernetes.serves(KSERVICES):
         raise ClusterError(
             f"The cluster of context {kubernetes.context} has no Knative Serving.",
-            "It serves no serving.knative.dev/v1.",
+            f"It serves no {KSERVICES.api_version}.",
             "Install it (https://knative.dev/docs/install/), or make a cluster that has it: "
             "python -m playground cluster create",
         )
     try:
-        controller = await kubernetes.get("apps/v1", "Deployment", "controller", "knative-serving")
+        controller = await kubernetes.within("knative-serving").get(DEPLOYMENTS, "controller")
     except ClusterError:
         controller = None
     labels = controller["metadata"].get("labels", {}) if controller else {}
@@ -147,33 +151,33 @@ def warning_of_version(version: str) -> str:
     return f"{which}: the lessons were run on {', '.join(KNOWN_KNATIVE)}. Others may work; it goes on."
 
 
-async def prepare(kubernetes: Kubernetes, name: str, *, force: bool) -> str:
-    """See that a namespace is there, ours to use, and that we have the rights; returns what it is, in words.
+async def prepare(kubernetes: Kubernetes, *, force: bool) -> str:
+    """See that the namespace is there, ours to use, and that we have the rights; returns what it is, in words.
 
     Raises:
         ClusterError: it is somebody else's, or we lack rights.
     """
+    name = kubernetes.namespace
     try:
-        there = await kubernetes.get("v1", "Namespace", name)
+        there = await kubernetes.get(NAMESPACES, name)
         readable = True
     except ClusterError:
         there, readable = None, False  # a learner may not look at namespaces; the rights below tell
     if readable and there is None:
-        await kubernetes.apply(manifests.namespace(name))
+        await kubernetes.apply(manifests.namespace(name), patience=PASSING_SECONDS)
         found = "made"
     elif there is not None and is_ours(there):
         found = "is there" if CLASS not in there["metadata"]["labels"] else "is there, made for a class"
     else:
         found = "is there, and stays when the playground goes"
-    lacking = await missing(partial(kubernetes.may, name), [*NEEDED, *FURNISHING])
-    if lacking:
+    if lacking := await missing(kubernetes, installing=True):
         raise ClusterError(
             f"You lack rights in namespace {name}.",
             f"You may not: {', '.join(lacking)}.",
             f"kubectl create rolebinding playground --clusterrole edit --user NAME --namespace {name}    "
             "# by who runs the cluster; for a class: python -m playground cluster adopt --learners N",
         )
-    others = await namespace.foreign(kubernetes, name)
+    others = await namespace.foreign(kubernetes)
     if others and not force:
         more = f" and {len(others) - 4} more" if len(others) > 4 else ""
         raise ClusterError(

@@ -7,7 +7,7 @@ playgrounds in one namespace the newer has it: opening takes away what an earlie
 * deploy: one change of a Knative Service (`revision`), then the first pod's word that the source is loaded
 * pods: a watch (`watch`), one log stream for each (`logs`), both folded into the seam's events (`pods`)
 * Restate and the ledger: made anew for each opening (`servers`)
-* ways in: the loopback URLs that kind maps, or port-forwards (`forward`)
+* ways in: the loopback URLs that kind maps, or port-forwards (`port_forward`)
 """
 
 from __future__ import annotations
@@ -24,17 +24,10 @@ from typing import Any
 from playground.backends.backend import Condition, Record, Started
 from playground.backends.knative import leftovers, rights
 from playground.backends.knative import revision as manifest
-from playground.backends.knative.api import Object
-from playground.backends.knative.connection import (
-    CONFIG_MAPS,
-    KSERVICES,
-    PODS,
-    REVISIONS,
-    ApiError,
-    Connection,
-)
+from playground.backends.knative.api import ApiError, Kubernetes
+from playground.backends.knative.config import ClusterConfig, load
 from playground.backends.knative.manifests import INGRESS_PORT, RESTATE
-from playground.backends.knative.place import Place, load
+from playground.backends.knative.objects import CONFIG_MAPS, KSERVICES, PODS, REVISIONS, Object
 from playground.backends.knative.pods import MAX_BACKOFF, ClusterPod
 from playground.backends.knative.revision import LAB, REVISION, RUN, Names
 from playground.backends.knative.servers import Servers
@@ -68,14 +61,20 @@ class KnativeBackend:
         remove: whether it is removed at the end.
         settings: timings; those in force allow for Knative's shortest idle window, and for a pod's start.
         record: where events go.
-        place: where the cluster is; by default what the cluster commands saved.
+        config: which cluster; by default the one that the cluster commands saved.
     """
 
     name = "knative"
     lag = 3.0  # a log can be read when the kubelet has noticed that its container runs
 
     def __init__(
-        self, directory: Path, *, remove: bool, settings: Settings, record: Record, place: Place | None = None
+        self,
+        directory: Path,
+        *,
+        remove: bool,
+        settings: Settings,
+        record: Record,
+        config: ClusterConfig | None = None,
     ) -> None:
         self.settings = replace(
             settings,
@@ -84,11 +83,11 @@ class KnativeBackend:
             inactivity_timeout=settings.inactivity_timeout and max(settings.inactivity_timeout, MIN_INACTIVITY),
         )
         self._directory = directory if remove else None
-        self._record, self._place = record, place
+        self._record, self._config = record, config
         self._run = uuid.uuid4().hex[:8]
         self._suffix = SUFFIX if settings.gated else ""
         self.marks = manifest.labels(self._run, settings.gated)
-        self._connection: Connection | None = None
+        self._kubernetes: Kubernetes | None = None
         self._servers: Servers | None = None
         self._watch: Watch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,34 +126,30 @@ class KnativeBackend:
         return [self._there.secret]
 
     @property
-    def place(self) -> Place:
-        """Where the cluster is, once the playground is open."""
-        return self.cluster.place
-
-    @property
     def _there(self) -> Servers:
         assert self._servers is not None
         return self._servers
 
     @property
-    def cluster(self) -> Connection:
-        """The connection to the cluster, while it is open."""
-        assert self._connection is not None
-        return self._connection
+    def kubernetes(self) -> Kubernetes:
+        """The cluster, in the playground's namespace, while it is open."""
+        assert self._kubernetes is not None
+        return self._kubernetes
 
     # -- opening and closing ------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Connect, take away what an earlier playground left, and begin with a new Restate and ledger."""
-        place = self._place
-        if place is None:
-            place = await asyncio.to_thread(load)
+        config = self._config
+        if config is None:
+            config = await asyncio.to_thread(load)
         try:
-            self._connection = await Connection.connect(place)
-            await rights.check(self._connection)
-            await leftovers.clear(self._connection, f"{LAB}=true" if self.settings.gated else RUN)
+            self._kubernetes = await Kubernetes.connect(config.kubeconfig, config.context, config.namespace)
+            await rights.check(self._kubernetes, lab=self.settings.gated)
+            await leftovers.clear(self._kubernetes, f"{LAB}=true" if self.settings.gated else RUN)
             self._servers = Servers(
-                self._connection,
+                self._kubernetes,
+                config,
                 suffix=self._suffix,
                 marks=self.marks,
                 run=self._run,
@@ -162,12 +157,12 @@ class KnativeBackend:
                 record=self._record,
                 start=self._start,
             )
-            self._watch = Watch(self._connection, PODS, f"{RUN}={self._run}", self._happened)
+            self._watch = Watch(self._kubernetes, PODS, f"{RUN}={self._run}", self._happened)
             self._start(self._watch.run())
             await self._servers.open()
         except ClusterError as error:
             await self.close()
-            what = f"The playground cannot use the cluster of context {place.context}."
+            what = f"The playground cannot use the cluster of context {config.context}."
             raise StartError(what, f"{error.what} {error.why}", error.fix) from error
         except BaseException:
             await self.close()
@@ -184,15 +179,15 @@ class KnativeBackend:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
-            if self._connection is not None and self._servers is not None:  # else it has made nothing
+            if self._kubernetes is not None and self._servers is not None:  # else it has made nothing
                 async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await leftovers.remove(self._connection, f"{RUN}={self._run}")
+                    await leftovers.remove(self._kubernetes, f"{RUN}={self._run}")
         except (ClusterError, TimeoutError):
             pass  # the next opening finds it by its label
         if self._servers is not None:
             await self._servers.close()
-        if self._connection is not None:
-            await self._connection.close()
+        if self._kubernetes is not None:
+            await self._kubernetes.aclose()
         if self._directory is not None:
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
@@ -203,7 +198,7 @@ class KnativeBackend:
         while (trouble := self._watch.trouble) is not None:
             if asyncio.get_running_loop().time() > deadline:
                 raise StartError(
-                    f"The cluster of context {self.cluster.place.context} is not there any more.",
+                    f"The cluster of context {self.kubernetes.context} is not there any more.",
                     trouble.why,
                     f"{trouble.fix}; when it is back, what was deployed and sent is, too",
                 )
@@ -218,7 +213,7 @@ class KnativeBackend:
 
     async def start_revision(self, service: str, revision: str, source: Path) -> Started:
         """Apply the Knative Service with one revision more, and wait for its first pod."""
-        names = Names(service, self._suffix, self.cluster.place.namespace)
+        names = Names(service, self._suffix, self.kubernetes.namespace)
         text = await asyncio.to_thread(source.read_text, "utf-8")
         if len(text.encode()) > MAX_SOURCE:
             raise DeployError(
@@ -228,7 +223,7 @@ class KnativeBackend:
             )
         loading = self._loading[revision] = asyncio.get_running_loop().create_future()
         try:
-            await self.cluster.apply(CONFIG_MAPS, manifest.source_map(names, service, revision, text, self.marks))
+            await self.kubernetes.apply(manifest.source_map(names, service, revision, text, self.marks))
             known = self._templates.setdefault(service, {})
             known[revision] = self._template(names, service, revision)
             await self._apply(names, service)
@@ -241,7 +236,7 @@ class KnativeBackend:
                 f"The service {service!r} was not deployed: it did not get ready within {LOAD_TIMEOUT:.0f} s.",
                 "Its source did not finish loading (a source only defines services, it does no work), or Knative"
                 " made no address for it.",
-                f"kubectl -n {self.cluster.place.namespace} describe ksvc {names.service}",
+                f"kubectl -n {self.kubernetes.namespace} describe ksvc {names.service}",
             ) from None
         except ApiError as error:
             await self._give_up(revision)
@@ -260,13 +255,13 @@ class KnativeBackend:
             **({"POD_GATED": "1"} if self.settings.gated else {}),
             EVENTS: f"key:{secrets.token_hex(16)}",
         }
-        image = self.cluster.place.image
+        image = self._there.config.image
         return manifest.template(
             names, service, revision, image=image, env=env, settings=self.settings, marks=self.marks
         )
 
     async def _apply(self, names: Names, service: str) -> None:
-        await self.cluster.apply(KSERVICES, self._kservice(names, service))
+        await self.kubernetes.apply(self._kservice(names, service))
 
     def _kservice(self, names: Names, service: str) -> Object:
         known = self._templates[service]
@@ -279,7 +274,7 @@ class KnativeBackend:
         Raises:
             KeyError: no such service is deployed.
         """
-        return self._kservice(Names(service, self._suffix, self.place.namespace), service)
+        return self._kservice(Names(service, self._suffix, self.kubernetes.namespace), service)
 
     async def _loaded(self, revision: str, loading: asyncio.Future[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Wait until the first pod has loaded the source.
@@ -293,10 +288,10 @@ class KnativeBackend:
             if done:
                 return loading.result()
             for pod in self._pods.values():
-                trouble = pod.trouble
-                if pod.revision == revision and trouble and loop.time() - pod.trouble_since >= trouble.after:
+                stuck = pod.stuck
+                if pod.revision == revision and stuck and loop.time() - pod.stuck_since >= stuck.after:
                     what = f"The service {pod.service!r} was not deployed: its pod does not start."
-                    raise DeployError(what, trouble.why, trouble.fix)
+                    raise DeployError(what, stuck.why, stuck.fix)
 
     async def _addressed(self, names: Names, service: str, revision: str) -> None:
         """Wait until Knative has given the revision its address.
@@ -305,7 +300,7 @@ class KnativeBackend:
             DeployError: Knative says that it cannot.
         """
         while True:
-            found = await self.cluster.get(KSERVICES, names.service) or {}
+            found = await self.kubernetes.get(KSERVICES, names.service) or {}
             status = found.get("status", {})
             if status.get("observedGeneration") == found.get("metadata", {}).get("generation"):
                 tags = {each.get("tag") for each in status.get("traffic", [])}
@@ -329,16 +324,16 @@ class KnativeBackend:
     async def discard_revision(self, revision: str) -> None:
         """Take the revision out of its Knative Service; new requests go to the one before."""
         service = revision.rpartition("-")[0]
-        names = Names(service, self._suffix, self.cluster.place.namespace)
+        names = Names(service, self._suffix, self.kubernetes.namespace)
         known = self._templates.get(service, {})
         known.pop(revision, None)
         if known:
             await self._apply(names, service)
             await self._withdrawn(names, list(known)[-1])
         else:
-            await self.cluster.delete(KSERVICES, names.service)
-        await self.cluster.delete(REVISIONS, names.revision(revision))
-        await self.cluster.delete(CONFIG_MAPS, names.source(revision))
+            await self.kubernetes.delete(KSERVICES, names.service)
+        await self.kubernetes.delete(REVISIONS, names.revision(revision))
+        await self.kubernetes.delete(CONFIG_MAPS, names.source(revision))
 
     async def _withdrawn(self, names: Names, latest: str) -> None:
         """Wait until Knative has taken note of what is the latest revision now.
@@ -348,7 +343,7 @@ class KnativeBackend:
         try:
             async with asyncio.timeout(WITHDRAW_TIMEOUT):
                 while True:
-                    found = await self.cluster.get(KSERVICES, names.service)
+                    found = await self.kubernetes.get(KSERVICES, names.service)
                     if manifest.latest_of(found) == names.revision(latest):
                         return
                     await asyncio.sleep(0.1)
@@ -377,7 +372,7 @@ class KnativeBackend:
             known.update(pod)
         else:
             made = self._pods[key] = ClusterPod(
-                pod, connection=self.cluster, record=self._record, start=self._start, on_end=self._ended
+                pod, kubernetes=self.kubernetes, record=self._record, start=self._start, on_end=self._ended
             )
             made.loaded.add_done_callback(lambda loaded: self._pass_on(made.revision, loaded))
 

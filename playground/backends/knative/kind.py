@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from playground.backends.knative import place
+from playground.backends.knative.config import kind_kubeconfig
 from playground.backends.knative.versions import KIND_VERSION
 from playground.core.paths import CHECKOUT
 from playground.errors import ClusterError, SetupError
@@ -111,7 +111,7 @@ class Kind:
     @property
     def kubeconfig(self) -> Path:
         """The kubeconfig of this cluster, and of nothing else."""
-        return place.kinds_kubeconfig()
+        return kind_kubeconfig()
 
     @property
     def context(self) -> str:

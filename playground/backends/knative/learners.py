@@ -18,32 +18,17 @@ from typing import Any
 import yaml
 
 from playground.backends.knative import manifests, namespace
-from playground.backends.knative.adopt import Choices, check_name, find, settle
-from playground.backends.knative.api import PART_OF, Kubernetes, Object
-from playground.backends.knative.namespace import CLASS, foreign, is_ours
-from playground.backends.knative.progress import Step, Steps
+from playground.backends.knative.adopt import Choices, check_name, connected, decide
+from playground.backends.knative.api import PASSING_SECONDS, Kubernetes
+from playground.backends.knative.namespace import CLASS, foreign
+from playground.backends.knative.objects import NAMESPACES, PART_OF, SERVICE_ACCOUNTS, Object, is_ours, selector
+from playground.backends.knative.rights import role
+from playground.backends.knative.steps import Step, Steps
 from playground.errors import ClusterError
 
 ACCOUNT = "learner"
 AT_ONCE = 5
 """How many namespaces are prepared at the same time: thirty starts at once would be slower for all."""
-
-RULES: list[dict[str, Any]] = [
-    {
-        "apiGroups": [""],
-        "resources": ["configmaps", "events", "persistentvolumeclaims", "pods", "services"],
-        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
-    },
-    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["pods/exec", "pods/portforward"], "verbs": ["get", "create"]},
-    {
-        "apiGroups": ["apps"],
-        "resources": ["deployments", "statefulsets", "replicasets"],
-        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
-    },
-    {"apiGroups": ["serving.knative.dev", "eventing.knative.dev"], "resources": ["*"], "verbs": ["*"]},
-]
-"""What a learner may do in the namespace. No secrets, no accounts, no rights to give away."""
 
 QUOTA = {
     "requests.cpu": "3",
@@ -116,10 +101,10 @@ async def prepare(
         ClusterError: some cannot be prepared; the others are.
     """
     wanted = names(prefix, count)
-    kubernetes = await find(steps, kubeconfig, context)
-    with steps.step(f"class {prefix}") as step:
-        ready = await _prepare_all(kubernetes, prefix, wanted, choices, directory, days, step)
-        step.done = f"{count} namespaces"
+    async with connected(steps, kubeconfig, context) as kubernetes:
+        with steps.step(f"class {prefix}") as step:
+            ready = await _prepare_all(kubernetes, prefix, wanted, choices, directory, days, step)
+            step.done = f"{count} namespaces"
     return ready
 
 
@@ -136,7 +121,7 @@ async def _prepare_all(
 
     async def one(name: str) -> Learner:
         async with turn:
-            learner = await _prepare(kubernetes, prefix, name, choices, directory, days, step.tell)
+            learner = await _prepare(kubernetes.within(name), prefix, choices, directory, days, step.tell)
         done.append(name)
         step.now(f"{len(done)} of {len(wanted)} are ready")
         return learner
@@ -161,16 +146,15 @@ async def remove(kubernetes: Kubernetes, prefix: str, now: Callable[[str], None]
     Raises:
         ClusterError: one may not be deleted, or does not go.
     """
-    doomed = [
-        one for one in await kubernetes.find("v1", "Namespace", labels={**PART_OF, CLASS: prefix}) if is_ours(one)
-    ]
+    found = await kubernetes.find(NAMESPACES, selector({**PART_OF, CLASS: prefix}))
+    doomed = [one for one in found if is_ours(one)]
     for one in doomed:
-        await kubernetes.delete(one)
+        await kubernetes.delete(NAMESPACES, one["metadata"]["name"])
     await namespace.gone(kubernetes, doomed, now)
     return [one["metadata"]["name"] for one in doomed]
 
 
-def rights(name: str) -> list[Object]:
+def account(name: str) -> list[Object]:
     """A learner's account, what it may do, and how much it may use."""
 
     def named(api_version: str, kind: str, **more: Any) -> Object:
@@ -183,7 +167,7 @@ def rights(name: str) -> list[Object]:
         named("v1", "ResourceQuota", spec={"hard": QUOTA}),
         named("v1", "LimitRange", spec={"limits": [LIMITS]}),
         named("v1", "ServiceAccount", automountServiceAccountToken=False),
-        named("rbac.authorization.k8s.io/v1", "Role", rules=[*RULES, own]),
+        named("rbac.authorization.k8s.io/v1", "Role", rules=[*role(), own]),
         named(
             "rbac.authorization.k8s.io/v1",
             "RoleBinding",
@@ -209,35 +193,27 @@ def account_file(name: str, server: str, authority: bytes | None, token: str) ->
 
 
 async def _prepare(
-    kubernetes: Kubernetes,
-    prefix: str,
-    name: str,
-    choices: Choices,
-    directory: Path,
-    days: int,
-    tell: Callable[[str], None],
+    kubernetes: Kubernetes, prefix: str, choices: Choices, directory: Path, days: int, tell: Callable[[str], None]
 ) -> Learner:
-    there = await kubernetes.get("v1", "Namespace", name)
+    name = kubernetes.namespace
+    there = await kubernetes.get(NAMESPACES, name)
     if there is not None and not (is_ours(there) and there["metadata"]["labels"].get(CLASS) == prefix):
-        inside = ", ".join((await foreign(kubernetes, name))[:4]) or "nothing we may see"
+        inside = ", ".join((await foreign(kubernetes))[:4]) or "nothing we may see"
         raise ClusterError(
             f"Namespace {name} is there already, and not of this class.",
             f"It has: {inside}.",
             "Choose another beginning with --namespace.",
         )
-    for one in [manifests.namespace(name, {CLASS: prefix}), *rights(name)]:
-        await kubernetes.apply(one)
-    furniture = await settle(kubernetes, name, choices)
-    await namespace.furnish(
-        kubernetes, name, furniture, now=lambda _doing: None, tell=lambda text: tell(f"{name} {text}")
-    )
+    for one in [manifests.namespace(name, {CLASS: prefix}), *account(name)]:
+        await kubernetes.apply(one, patience=PASSING_SECONDS)
+    installation = await decide(kubernetes, choices)
+    await namespace.install(kubernetes, installation, now=lambda _doing: None, tell=lambda text: tell(f"{name} {text}"))
     asked = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
         "spec": {"expirationSeconds": days * 86_400},
     }
-    answer = await kubernetes.post("v1", f"serviceaccounts/{ACCOUNT}/token", asked, name)
-    status = answer["status"]
+    status = (await kubernetes.create(asked, SERVICE_ACCOUNTS, ACCOUNT, "token"))["status"]
     told = account_file(name, kubernetes.server, kubernetes.certificate_authority, status["token"])
     file = directory / f"{name}.kubeconfig"
     _write_private(file, yaml.safe_dump(told, sort_keys=False))

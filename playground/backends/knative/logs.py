@@ -15,7 +15,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from playground.backends.knative.connection import PODS, ApiError, Connection
+from playground.backends.knative.api import ApiError, Kubernetes
+from playground.backends.knative.objects import PODS
 
 AGAIN = 2.0
 """Seconds of the log that are read again after a break."""
@@ -38,9 +39,9 @@ class PodLog:
     """
 
     def __init__(
-        self, connection: Connection, pod: str, container: str, take: Callable[[bytes], None], over: Callable[[], bool]
+        self, kubernetes: Kubernetes, pod: str, container: str, take: Callable[[bytes], None], over: Callable[[], bool]
     ) -> None:
-        self._connection, self._pod, self._container = connection, pod, container
+        self._kubernetes, self._pod, self._container = kubernetes, pod, container
         self._take, self._over = take, over
         self.opened = False
         self._latest: datetime | None = None  # whole seconds
@@ -71,7 +72,7 @@ class PodLog:
             params["sinceTime"] = self._since.strftime("%Y-%m-%dT%H:%M:%SZ")
         self._known = Counter(line for _, line in self._recent)
         self._rest = b""
-        async with self._connection.stream(PODS, f"{self._pod}/log", params, SILENCE) as answer:
+        async with self._kubernetes.stream(PODS, f"{self._pod}/log", params, SILENCE) as answer:
             self.opened = True
             async for data in answer.aiter_bytes():
                 self._feed(data)

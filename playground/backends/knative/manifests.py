@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playground.backends.knative.api import PART_OF, Object
+from playground.backends.knative.objects import PART_OF, Object
 from playground.core.settings import Settings
 from playground.restate.settings import environment
 

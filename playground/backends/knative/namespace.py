@@ -10,34 +10,41 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from playground.backends.knative import manifests
-from playground.backends.knative.api import PART_OF, Kubernetes, Object
-from playground.backends.knative.ready import wait_ready
+from playground.backends.knative.api import PASSING_SECONDS, Kubernetes
+from playground.backends.knative.objects import (
+    CLAIMS,
+    CRON_JOBS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    JOBS,
+    KSERVICES,
+    PART_OF,
+    PODS,
+    SERVICES,
+    STATEFUL_SETS,
+    Object,
+    in_words,
+    is_ours,
+    selector,
+)
+from playground.backends.knative.readiness import wait_ready, workloads
 from playground.backends.knative.versions import POD_IMAGE, RESTATE_IMAGE
 from playground.errors import ClusterError
 
 CLASS = "durable-playground/class"
 """The label that says which class a learner's namespace belongs to: the instructor made it, and removes it."""
 
-LOOKED_FOR = (
-    ("v1", "Pod"),
-    ("v1", "Service"),
-    ("v1", "PersistentVolumeClaim"),
-    ("apps/v1", "Deployment"),
-    ("apps/v1", "StatefulSet"),
-    ("apps/v1", "DaemonSet"),
-    ("batch/v1", "Job"),
-    ("batch/v1", "CronJob"),
-    ("serving.knative.dev/v1", "Service"),
-)
+LOOKED_FOR = (PODS, SERVICES, CLAIMS, DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, JOBS, CRON_JOBS, KSERVICES)
 """What a namespace is not empty of. Every namespace has ConfigMaps and accounts of Kubernetes' own."""
 GONE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Furniture:
+class Installation:
     """What goes into a namespace.
 
     Attributes:
@@ -61,69 +68,44 @@ class Furniture:
         ]
 
 
-def workloads(objects: list[Object]) -> list[Object]:
-    """Those that have pods."""
-    return [one for one in objects if one["kind"] in ("StatefulSet", "Deployment")]
-
-
-async def furnish(
-    kubernetes: Kubernetes,
-    namespace: str,
-    furniture: Furniture,
-    *,
-    now: Callable[[str], None],
-    tell: Callable[[str], None],
-    deadline: float | None = None,
+async def install(
+    kubernetes: Kubernetes, installation: Installation, *, now: Callable[[str], None], tell: Callable[[str], None]
 ) -> None:
-    """Put Restate and the ledger into a namespace, and wait until they are ready.
+    """Put Restate and the ledger into the namespace, and wait until they are ready.
 
     Raises:
         ClusterError: the cluster does not take them, they do not get ready, or somebody else's are in the way.
     """
-    objects = furniture.objects(namespace)
+    objects = installation.objects(kubernetes.namespace)
     for one in objects:
-        name = one["metadata"]["name"]
-        there = await kubernetes.get(one["apiVersion"], one["kind"], name, namespace)
+        there = await kubernetes.reread(one)
         if there is not None and not is_ours(there):
             raise ClusterError(
-                f"There is a {one['kind']} {name} in namespace {namespace} already.",
-                "It is not this playground's: it lacks the label app.kubernetes.io/part-of=durable-playground.",
+                f"There is a {in_words(one)} in namespace {kubernetes.namespace} already.",
+                f"It is not this playground's: it lacks the label {selector(PART_OF)}.",
                 "Choose another namespace with --namespace.",
             )
     for one in objects:
-        now(f"{one['kind']} {one['metadata']['name']}")
-        await kubernetes.apply(one)
-    more = {} if deadline is None else {"deadline": deadline}
-    await wait_ready(kubernetes, workloads(objects), now=now, tell=tell, **more)
+        now(in_words(one))
+        await kubernetes.apply(one, patience=PASSING_SECONDS)
+    await wait_ready(kubernetes, workloads(objects), now=now, tell=tell)
 
 
-def is_ours(thing: Object) -> bool:
-    """Whether an object carries our label."""
-    labels = thing["metadata"].get("labels") or {}
-    return all(labels.get(name) == value for name, value in PART_OF.items())
-
-
-async def foreign(kubernetes: Kubernetes, namespace: str) -> list[str]:
-    """What is in a namespace and is not ours, each as "Kind name"; kinds we may not list are left out."""
+async def foreign(kubernetes: Kubernetes) -> list[str]:
+    """What is in the namespace and is not ours, each as "Kind name"; kinds we may not list are left out."""
     found = []
-    for api_version, kind in LOOKED_FOR:
-        try:
-            there = await kubernetes.find(api_version, kind, namespace)
-        except ClusterError:
-            continue
-        found += [
-            f"{kind} {one['metadata']['name']}"
-            for one in there
-            if not is_ours(one) and not one["metadata"].get("ownerReferences")
-        ]
+    for resource in LOOKED_FOR:
+        with suppress(ClusterError):
+            there = await kubernetes.find(resource)
+            found += [in_words(one) for one in there if not is_ours(one) and not one["metadata"].get("ownerReferences")]
     return found
 
 
-async def clear(kubernetes: Kubernetes, namespace: str, now: Callable[[str], None]) -> list[str]:
-    """Delete what is ours in a namespace, and wait until it is gone.
+async def clear(kubernetes: Kubernetes, now: Callable[[str], None]) -> list[Object]:
+    """Delete what is ours in the namespace, and wait until it is gone.
 
     Returns:
-        What was deleted, each as "Kind name". What we may not list or delete is left.
+        What was deleted. What we may not list or delete is left.
 
     Raises:
         ClusterError: something deleted does not go.
@@ -132,17 +114,14 @@ async def clear(kubernetes: Kubernetes, namespace: str, now: Callable[[str], Non
     for resource in await kubernetes.deletable():
         if resource.kind == "Endpoints":
             continue  # has its Service's label, and goes with it
-        try:
-            there = await kubernetes.find_all(resource, namespace, PART_OF)
-            for one in there:
+        with suppress(ClusterError):
+            for one in await kubernetes.find(resource, selector(PART_OF)):
                 if is_ours(one) and not one["metadata"].get("ownerReferences"):
-                    now(f"{one['kind']} {one['metadata']['name']}")
-                    await kubernetes.delete(one)
+                    now(in_words(one))
+                    await kubernetes.delete(resource, one["metadata"]["name"])
                     deleted.append(one)
-        except ClusterError:
-            continue
     await gone(kubernetes, deleted, now)
-    return [f"{one['kind']} {one['metadata']['name']}" for one in deleted]
+    return deleted
 
 
 async def gone(kubernetes: Kubernetes, doomed: list[Object], now: Callable[[str], None]) -> None:
@@ -151,18 +130,16 @@ async def gone(kubernetes: Kubernetes, doomed: list[Object], now: Callable[[str]
     Raises:
         ClusterError: one does not go.
     """
-    began, left = time.monotonic(), list(doomed)
-    while left:
-        first = left[0]["metadata"]
-        if await kubernetes.get(left[0]["apiVersion"], left[0]["kind"], first["name"], first.get("namespace")) is None:
-            left.pop(0)
-            continue
-        now(f"{left[0]['kind']} {first['name']} goes")
-        if time.monotonic() - began > GONE_SECONDS:
-            kind, where = left[0]["kind"].lower(), f" -n {first['namespace']}" if first.get("namespace") else ""
-            raise ClusterError(
-                f"{left[0]['kind']} {first['name']} was deleted and does not go.",
-                "Something still holds it (a finalizer, or a pod that does not stop).",
-                f"kubectl --context {kubernetes.context}{where} get {kind} {first['name']} --output yaml",
-            )
-        await asyncio.sleep(1)
+    deadline = time.monotonic() + GONE_SECONDS
+    for one in doomed:
+        while await kubernetes.reread(one) is not None:
+            now(f"{in_words(one)} goes")
+            if time.monotonic() > deadline:
+                kind, meta = one["kind"].lower(), one["metadata"]
+                where = f" -n {meta['namespace']}" if "namespace" in meta else ""
+                raise ClusterError(
+                    f"{in_words(one)} was deleted and does not go.",
+                    "Something still holds it (a finalizer, or a pod that does not stop).",
+                    f"kubectl --context {kubernetes.context}{where} get {kind} {meta['name']} --output yaml",
+                )
+            await asyncio.sleep(1)

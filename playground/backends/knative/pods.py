@@ -19,11 +19,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from playground.backends.backend import Record
-from playground.backends.knative.api import Object
-from playground.backends.knative.connection import PODS, ApiError, Connection
+from playground.backends.knative.api import ApiError, Kubernetes
 from playground.backends.knative.logs import PodLog
+from playground.backends.knative.objects import PODS, Object
+from playground.backends.knative.readiness import Diagnosis, exit_code, has_started, stuck
 from playground.backends.knative.revision import CONTAINER, REVISION, SERVICE, key_of
-from playground.backends.knative.trouble import Trouble, ended, is_running, trouble_of
 from playground.backends.pod_tracker import PodTracker
 from playground.pod.emit import LogParser
 
@@ -52,21 +52,21 @@ class ClusterPod(PodTracker):
         self,
         first: Object,
         *,
-        connection: Connection,
+        kubernetes: Kubernetes,
         record: Record,
         start: Start,
         on_end: Callable[[ClusterPod], None],
     ) -> None:
         marks = first["metadata"]["labels"]
         super().__init__(first["metadata"]["name"], marks[SERVICE], marks[REVISION], record)
-        self.trouble: Trouble | None = None
-        self.trouble_since = 0.0
+        self.stuck: Diagnosis | None = None
+        self.stuck_since = 0.0
         self.is_gone = False
         self.process_ended = False
         self._object = first
-        self._connection, self._start = connection, start
+        self._kubernetes, self._start = kubernetes, start
         self._parser = LogParser(key_of(first, CONTAINER))
-        self._log = PodLog(connection, self.name, CONTAINER, self._read, lambda: self._over)
+        self._log = PodLog(kubernetes, self.name, CONTAINER, self._read, lambda: self._over)
         self._over = False  # nothing more will be written to the log
         self._deleted = False
         self._stopping = self._killed = False
@@ -85,20 +85,20 @@ class ClusterPod(PodTracker):
     def update(self, pod: Object) -> None:
         """Kubernetes says something new of it."""
         self._object = pod
-        if self._following is None and (is_running(pod, CONTAINER) or "nodeName" in pod["spec"]):
+        if self._following is None and (has_started(pod, CONTAINER) or "nodeName" in pod["spec"]):
             self._following = self._start(self._log.follow())
-        trouble = trouble_of(pod)
-        if trouble is None or self.trouble is None:
-            self.trouble_since = asyncio.get_running_loop().time()
-        self.trouble = trouble
+        found = stuck(pod)
+        if found is None or self.stuck is None:
+            self.stuck_since = asyncio.get_running_loop().time()
+        self.stuck = found
         if pod["metadata"].get("deletionGracePeriodSeconds") and not self._stopping:
             self._stopping = True
             if not (self.is_gone or self._killed):
                 self.tell("pod.stopping")
                 self._look_whether_idle()
-        if (how := ended(pod, CONTAINER)) and not self.process_ended:
+        if (status := exit_code(pod, CONTAINER)) is not None and not self.process_ended:
             self._over = True
-            self._start(self._end(how[0]))
+            self._start(self._end(status))
 
     def deleted(self) -> None:
         """Its object is gone."""
@@ -111,9 +111,9 @@ class ClusterPod(PodTracker):
         Deleting alone would not do: even by force, the kubelet lets a container finish within its grace period.
         """
         self._killed = True
-        if is_running(self._object, CONTAINER):
+        if has_started(self._object, CONTAINER):
             try:
-                await self._connection.run(self._object, CONTAINER, KILL)
+                await self._kubernetes.run(self._object, CONTAINER, KILL)
             except ApiError:
                 pass  # it has gone meanwhile, or we may not; deleting is what is left
         await self.remove()
@@ -121,7 +121,7 @@ class ClusterPod(PodTracker):
     async def remove(self) -> None:
         """Delete its object at once."""
         if not self._deleted:
-            await self._connection.delete(PODS, self.name, grace=0)
+            await self._kubernetes.delete(PODS, self.name, grace=0)
 
     def close(self) -> None:
         """Tell nothing more of it. What it has started ends with the backend's tasks."""

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import yaml
 
-from playground.backends.knative.api import Object
 from playground.backends.knative.manifests import NODE_PORTS
+from playground.backends.knative.objects import Object
 from playground.backends.knative.versions import KNATIVE_VERSION, Manifest
 from playground.core.paths import cache_dir
 from playground.errors import ClusterError
@@ -93,13 +93,6 @@ def objects(files: Iterable[Path], *, node_ports: bool) -> list[Object]:
     for one in found.values():
         _set_for_teaching(one, node_ports)
     return list(found.values())
-
-
-def workloads(objects: Iterable[Object]) -> list[Object]:
-    """Those that have pods, and are to be waited for."""
-    return [
-        one for one in objects if one["kind"] in ("Deployment", "StatefulSet") and one["spec"].get("replicas", 1) > 0
-    ]
 
 
 def _set_for_teaching(one: Object, node_ports: bool) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playground.backends.knative.api import PART_OF, Object
+from playground.backends.knative.objects import CONFIG_MAPS, KSERVICES, PART_OF, Object
 from playground.core.settings import Settings
 from playground.pod.emit import EVENTS
 
@@ -71,7 +71,8 @@ def labels(run: str, lab: bool, **more: str) -> dict[str, str]:
 def source_map(names: Names, service: str, revision: str, source: str, marks: dict[str, str]) -> Object:
     """The ConfigMap that holds a revision's source."""
     return {
-        "kind": "ConfigMap",
+        "apiVersion": CONFIG_MAPS.api_version,
+        "kind": CONFIG_MAPS.kind,
         "metadata": {"name": names.source(revision), "labels": marks},
         "data": {f"{service}.py": source},
     }
@@ -160,7 +161,8 @@ def kservice(names: Names, latest: Object, revisions: list[str], marks: dict[str
     ]
     # cluster-local: nobody but Restate has any business at a service's endpoint.
     return {
-        "kind": "Service",
+        "apiVersion": KSERVICES.api_version,
+        "kind": KSERVICES.kind,
         "metadata": {
             "name": names.service,
             "labels": {**marks, "networking.knative.dev/visibility": "cluster-local"},

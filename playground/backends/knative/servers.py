@@ -25,22 +25,14 @@ import httpx
 
 from playground.backends.backend import Condition, Record
 from playground.backends.knative import manifests
-from playground.backends.knative.api import Object
-from playground.backends.knative.connection import (
-    CLAIMS,
-    DEPLOYMENTS,
-    PODS,
-    SERVICES,
-    STATEFUL_SETS,
-    ApiError,
-    Connection,
-    Resource,
-)
-from playground.backends.knative.forward import Forward
+from playground.backends.knative.api import ApiError, Kubernetes
+from playground.backends.knative.config import ClusterConfig
 from playground.backends.knative.logs import PodLog
 from playground.backends.knative.manifests import ADMIN_PORT, INGRESS_PORT, LEDGER, LEDGER_PORT, RESTATE
+from playground.backends.knative.objects import DEPLOYMENTS, PODS, STATEFUL_SETS, Object
 from playground.backends.knative.pods import Start
-from playground.backends.knative.trouble import ended, is_ready, trouble_of
+from playground.backends.knative.port_forward import PortForward
+from playground.backends.knative.readiness import exit_code, pod_is_ready, started_at, stuck
 from playground.backends.ledger_feed import LedgerFeed
 from playground.core.settings import Settings
 from playground.errors import StartError
@@ -51,12 +43,6 @@ from playground.restate.settings import environment
 RUN_MANAGER = "durable-playground-run"
 """Owner of the fields that belong to one opening; those of `cluster create` stay its own."""
 START_TIMEOUT = 90.0
-_RESOURCES = {
-    "StatefulSet": STATEFUL_SETS,
-    "Deployment": DEPLOYMENTS,
-    "Service": SERVICES,
-    "PersistentVolumeClaim": CLAIMS,
-}
 NAME = "app.kubernetes.io/name"
 
 
@@ -72,7 +58,8 @@ class Servers:
 
     def __init__(
         self,
-        connection: Connection,
+        kubernetes: Kubernetes,
+        config: ClusterConfig,
         *,
         suffix: str,
         marks: dict[str, str],
@@ -81,7 +68,8 @@ class Servers:
         record: Record,
         start: Start,
     ) -> None:
-        self._connection, self._suffix, self._marks, self._run = connection, suffix, marks, run
+        self.config = config
+        self._kubernetes, self._suffix, self._marks, self._run = kubernetes, suffix, marks, run
         self._settings, self._record, self._start = settings, record, start
         self.secret = secrets.token_urlsafe()
         self._feed = LedgerFeed(record)
@@ -92,23 +80,22 @@ class Servers:
         self._failed: StartError | None = None
         self._checking: asyncio.Task[None] | None = None
         self._client = httpx.AsyncClient(trust_env=False, timeout=3)
-        place = connection.place
-        mapped = (place.ingress_url, place.admin_url, place.ledger_url) if not suffix else (None, None, None)
+        mapped = (config.ingress_url, config.admin_url, config.ledger_url) if not suffix else (None, None, None)
         ways = ((RESTATE, INGRESS_PORT), (RESTATE, ADMIN_PORT), (LEDGER, LEDGER_PORT))
-        self._urls: list[str | Forward] = [
-            url or Forward(connection, self._waiting_for(name), port)
+        self._urls: list[str | PortForward] = [
+            url or PortForward(kubernetes, self._waiting_for(name), port)
             for url, (name, port) in zip(mapped, ways, strict=True)
         ]
 
     def url(self, which: int) -> str:
         """Our way to the ingress (0), the admin API (1) or the ledger (2): always on loopback."""
         way = self._urls[which]
-        url = way.url if isinstance(way, Forward) else way
+        url = way.url if isinstance(way, PortForward) else way
         return f"{url}/{self.secret}" if which == 2 else url
 
     def inside(self, name: str, port: int) -> str:
         """A server's URL in the cluster."""
-        return f"http://{name}{self._suffix}.{self._connection.place.namespace}.svc.cluster.local:{port}"
+        return f"http://{name}{self._suffix}.{self._kubernetes.namespace}.svc.cluster.local:{port}"
 
     def ledger_inside(self) -> str:
         """The ledger's URL in the cluster, with the secret that it asks for."""
@@ -122,7 +109,7 @@ class Servers:
             ApiError: the cluster refuses.
         """
         for way in self._urls:
-            if isinstance(way, Forward):
+            if isinstance(way, PortForward):
                 await way.start()
         if self._suffix:
             await self._make()
@@ -167,12 +154,12 @@ class Servers:
         """Delete Restate's pod at once; the StatefulSet makes it anew on the same volume."""
         self._up.clear()
         for pod in list(self._pods[RESTATE].values()):
-            await self._connection.delete(PODS, pod["metadata"]["name"], grace=0)
+            await self._kubernetes.delete(PODS, pod["metadata"]["name"], grace=0)
 
     async def close(self) -> None:
         """Close the ways to them; a lab's own are deleted."""
         for way in self._urls:
-            if isinstance(way, Forward):
+            if isinstance(way, PortForward):
                 await way.close()
         await self._client.aclose()
 
@@ -197,23 +184,22 @@ class Servers:
         return True
 
     def _restate(self, before: Object | None, now: Object | None) -> None:
-        was, begun = _started(before), _started(now)
+        was, begun = (started_at(pod, RESTATE) if pod else "" for pod in (before, now))
         if before is None:
             self._record(Event.now("server.starting"))
         elif now is None or (begun != was and was):
             self._up.clear()
-            how = ended(now, RESTATE) if now is not None else None
-            self._record(Event.now("server.gone", exit=how[0] if how else None))
+            self._record(Event.now("server.gone", exit=exit_code(now, RESTATE) if now is not None else None))
             if now is not None:
                 self._record(Event.now("server.starting"))
         idle = self._checking is None or self._checking.done()
-        if now is not None and is_ready(now) and not self._up.is_set() and idle:
+        if now is not None and pod_is_ready(now) and not self._up.is_set() and idle:
             self._checking = self._start(self._check(now["metadata"]["uid"]))
 
     async def _check(self, key: str) -> None:
         """Kubernetes calls it ready; see that it answers us."""
         urls = (f"{self.url(1)}/health", f"{self.url(0)}/restate/health")
-        while key in self._pods[RESTATE] and is_ready(self._pods[RESTATE][key]):
+        while key in self._pods[RESTATE] and pod_is_ready(self._pods[RESTATE][key]):
             try:
                 answers = [(await self._client.get(url)).status_code for url in urls]
             except httpx.HTTPError:
@@ -233,13 +219,13 @@ class Servers:
 
         name, key = pod["metadata"]["name"], pod["metadata"]["uid"]
         container = pod["spec"]["containers"][0]["name"]
-        await PodLog(self._connection, name, container, take, lambda: key not in self._pods[LEDGER]).follow()
+        await PodLog(self._kubernetes, name, container, take, lambda: key not in self._pods[LEDGER]).follow()
 
     def _waiting_for(self, name: str) -> Callable[[], Any]:
         async def ready_pod() -> str:
             while True:
                 for pod in self._pods[name].values():
-                    if is_ready(pod):
+                    if pod_is_ready(pod):
                         return str(pod["metadata"]["name"])
                 self._changed.clear()
                 await self._changed.wait()
@@ -251,46 +237,42 @@ class Servers:
     async def _renew(self) -> None:
         """Give both a directory of this opening."""
         restate = _variables({**environment(self._settings), "RESTATE_BASE_DIR": f"/restate-data/{self._run}"})
-        changes: list[tuple[Resource, str, Object]] = [
-            (STATEFUL_SETS, RESTATE, {"name": RESTATE, "env": restate}),
-            (DEPLOYMENTS, LEDGER, {"name": LEDGER, **self._ledger()}),
-        ]
-        for resource, name, container in changes:
-            found = await self._connection.get(resource, name)
-            if found is None:
+        for resource, name, change in (
+            (STATEFUL_SETS, RESTATE, {"env": restate}),
+            (DEPLOYMENTS, LEDGER, self._ledger()),
+        ):
+            if await self._kubernetes.get(resource, name) is None:
                 raise StartError(
-                    f"There is no {name} in the namespace {self._connection.place.namespace}.",
+                    f"There is no {name} in the namespace {self._kubernetes.namespace}.",
                     "`cluster create` and `cluster adopt` put it there; somebody has taken it away.",
                     "python -m playground cluster create    (or: cluster adopt --context NAME)",
                 )
-            template = {"metadata": {"labels": self._marks}, "spec": {"containers": [container]}}
-            await self._connection.apply(
-                resource,
+            template = {"metadata": {"labels": self._marks}, "spec": {"containers": [{"name": name, **change}]}}
+            await self._kubernetes.apply(
                 {
-                    "kind": "StatefulSet" if resource is STATEFUL_SETS else "Deployment",
+                    "apiVersion": resource.api_version,
+                    "kind": resource.kind,
                     "metadata": {"name": name},
                     "spec": {"template": template},
                 },
                 manager=RUN_MANAGER,
             )
         # A StatefulSet waits for a broken pod to get well before it replaces it; this one never may.
-        await self._connection.delete(PODS, f"{RESTATE}-0", grace=1)
+        await self._kubernetes.delete(PODS, f"{RESTATE}-0", grace=1)
 
     async def _make(self) -> None:
         """Make a lab's own, like those that are there."""
-        place = self._connection.place
-        there = await self._connection.get(STATEFUL_SETS, RESTATE)
+        there = await self._kubernetes.get(STATEFUL_SETS, RESTATE)
         if there is None:
             raise StartError("There is no Restate to make another like it.", "", "python -m playground cluster status")
         image = there["spec"]["template"]["spec"]["containers"][0]["image"]
         claims = there["spec"].get("volumeClaimTemplates") or [{"spec": {}}]
-        storage = claims[0]["spec"].get("storageClassName")
-        wanted = [
-            *manifests.restate(place.namespace, image, storage_class=storage, settings=self._settings),
-            *manifests.ledger(place.namespace, place.image, storage_class=storage),
-        ]
-        for each in wanted:
-            await self._connection.apply(_RESOURCES[each["kind"]], self._as_lab(each))
+        storage, namespace = claims[0]["spec"].get("storageClassName"), self._kubernetes.namespace
+        for each in (
+            *manifests.restate(namespace, image, storage_class=storage, settings=self._settings),
+            *manifests.ledger(namespace, self.config.image, storage_class=storage),
+        ):
+            await self._kubernetes.apply(self._as_lab(each))
 
     def _as_lab(self, wanted: Object) -> Object:
         """An object as the lab has it: under another name, for its own pods, and not outliving them."""
@@ -337,17 +319,17 @@ class Servers:
                 await asyncio.wait([wait for wait in waits if not wait.done()], timeout=0.5)
                 for name in (RESTATE, LEDGER):
                     for key, pod in self._pods[name].items():
-                        trouble = trouble_of(pod)
-                        if trouble is None:
+                        found = stuck(pod)
+                        if found is None:
                             since.pop(key, None)
-                        elif loop.time() - since.setdefault(key, loop.time()) >= max(trouble.after, 2.0):
-                            raise StartError(f"{name} does not start in the cluster.", trouble.why, trouble.fix)
+                        elif loop.time() - since.setdefault(key, loop.time()) >= max(found.after, 2.0):
+                            raise StartError(f"{name} does not start in the cluster.", found.why, found.fix)
         finally:
             for wait in waits:
                 wait.cancel()
 
     def _why_not(self, name: str) -> str:
-        return next((t.why for pod in self._pods[name].values() if (t := trouble_of(pod))), "")
+        return next((found.why for pod in self._pods[name].values() if (found := stuck(pod))), "")
 
     async def _clean(self) -> None:
         """Remove the directories of earlier openings. Nothing depends on it."""
@@ -355,18 +337,10 @@ class Servers:
         for name, directory in ((RESTATE, "/restate-data"), (LEDGER, "/data")):
             for pod in list(self._pods[name].values()):
                 try:
-                    await self._connection.run(pod, name, ["sh", "-c", script, directory, self._run])
+                    await self._kubernetes.run(pod, name, ["sh", "-c", script, directory, self._run])
                 except (ApiError, TimeoutError):
                     pass
 
 
 def _variables(wanted: dict[str, str]) -> list[Object]:
     return [{"name": name, "value": value} for name, value in sorted(wanted.items())]
-
-
-def _started(pod: Object | None) -> str:
-    """When a pod's server was started last; empty if it has not been."""
-    for status in (pod or {}).get("status", {}).get("containerStatuses", []):
-        if running := status.get("state", {}).get("running"):
-            return str(running.get("startedAt", ""))
-    return ""

@@ -13,8 +13,8 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator
 
-from playground.backends.knative.api import Object
-from playground.backends.knative.connection import ApiError, Connection, Resource
+from playground.backends.knative.api import ApiError, Kubernetes
+from playground.backends.knative.objects import Object, Resource
 
 PERIOD = 240
 """Seconds after which the server is asked to end a watch; it is taken up again."""
@@ -35,8 +35,8 @@ class Watch:
         trouble: what keeps it from following now; None if nothing does.
     """
 
-    def __init__(self, connection: Connection, resource: Resource, labels: str, take: Take) -> None:
-        self._connection, self._resource, self._labels, self._take = connection, resource, labels, take
+    def __init__(self, kubernetes: Kubernetes, resource: Resource, labels: str, take: Take) -> None:
+        self._kubernetes, self._resource, self._labels, self._take = kubernetes, resource, labels, take
         self._known: dict[str, Object] = {}
         self._version: str | None = None
         self._pause = FIRST_PAUSE
@@ -56,7 +56,7 @@ class Watch:
 
     async def _follow(self) -> None:
         if self._version is None:
-            listed, version = await self._connection.listed(self._resource, self._labels)
+            listed, version = await self._kubernetes.listed(self._resource, self._labels)
             self._tell(self._differences(listed))
             self._version = version
         params = {
@@ -66,7 +66,7 @@ class Watch:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(PERIOD),
         }
-        async with self._connection.stream(self._resource, "", params, SILENCE) as answer:
+        async with self._kubernetes.stream(self._resource, "", params, SILENCE) as answer:
             self.trouble = None
             async for line in answer.aiter_lines():
                 try:

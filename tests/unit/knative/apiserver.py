@@ -20,8 +20,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from playground.backends.knative.connection import Connection
-from playground.backends.knative.place import Place
+from playground.backends.knative.api import Kubernetes
+from playground.backends.knative.config import ClusterConfig
+from playground.backends.knative.rights import role
+from tests.unit.knative import rbac
 
 RECORDINGS = Path(__file__).parent / "recordings"
 CONTEXT, NAMESPACE = "stand-in", "learner"
@@ -155,22 +157,25 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def stand_in(directory: Path) -> AsyncIterator[tuple[ApiServer, Connection]]:
-    """A stand-in, and a connection to it."""
+async def stand_in(directory: Path) -> AsyncIterator[tuple[ApiServer, Kubernetes]]:
+    """A stand-in, and a client of it. A learner may do what the client does, or it is an error."""
     made = ApiServer()
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.url = "http://{}:{}".format(*server.sockets[0].getsockname())
-    connection = await Connection.connect(place_at(made.url, directory))
+    config = config_of(made.url, directory)
+    kubernetes = await Kubernetes.connect(config.kubeconfig, config.context, config.namespace)
     try:
-        yield made, connection
+        yield made, kubernetes
+        beyond = [each for each in made.asked if not rbac.allows(role(), NAMESPACE, each.method, each.path, each.query)]
+        assert not beyond, "the Role of a learner lacks a right"
     finally:
-        await connection.close()
+        await kubernetes.aclose()
         server.close()
         await asyncio.gather(*(_closed(writer) for writer in made._open))
 
 
-def place_at(url: str, directory: Path) -> Place:
-    """A place whose cluster is at a URL."""
+def config_of(url: str, directory: Path) -> ClusterConfig:
+    """What leads to a cluster at a URL."""
     told = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -181,4 +186,4 @@ def place_at(url: str, directory: Path) -> Place:
     }
     file = directory / "kubeconfig"
     file.write_text(yaml.safe_dump(told), "utf-8")
-    return Place(file, CONTEXT, NAMESPACE)
+    return ClusterConfig(file, CONTEXT, NAMESPACE)

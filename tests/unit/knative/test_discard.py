@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from playground.backends.knative import backend as module
-from playground.backends.knative.api import Object
 from playground.backends.knative.backend import KnativeBackend
+from playground.backends.knative.objects import Object
 from playground.core.settings import Settings
 from tests.unit.knative.apiserver import NAMESPACE, stand_in
 
@@ -25,13 +25,13 @@ def seen(generation: int, latest: str) -> bytes:
 
 
 async def discard(directory: Path, *answers: bytes) -> list[tuple[str, str]]:
-    async with stand_in(directory) as (server, connection):
+    async with stand_in(directory) as (server, kubernetes):
         for answer in answers:
             server.answers(KSERVICE, answer)
         for path in (REVISION, SOURCE):
             server.answers(path, b"{}")
         backend = KnativeBackend(directory, remove=False, settings=Settings(), record=lambda *_: None)
-        backend._connection = connection
+        backend._kubernetes = kubernetes
         template: Object = {"metadata": {}, "spec": {}}
         backend._templates["signup"] = {"signup-00001": template, "signup-00002": template}
         await backend.discard_revision("signup-00002")

@@ -39,9 +39,9 @@ def read(directory: Path, arrange: Callable[[ApiServer], None], answers: int) ->
 
     async def run() -> tuple[bytes, ApiServer]:
         taken: list[bytes] = []
-        async with stand_in(directory) as (server, connection):
+        async with stand_in(directory) as (server, kubernetes):
             arrange(server)
-            log = PodLog(connection, "talk", "user", taken.append, lambda: len(server.asked) >= answers)
+            log = PodLog(kubernetes, "talk", "user", taken.append, lambda: len(server.asked) >= answers)
             async with asyncio.timeout(20):
                 await log.follow()
             return b"".join(taken), server

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from playground.backends.knative.readiness import exit_code, has_started, pod_is_ready, stuck
 from playground.backends.knative.revision import Names, kservice, labels, source_map, template
-from playground.backends.knative.trouble import ended, is_ready, is_running, trouble_of
 from playground.core.settings import Settings
 from tests.unit.knative.apiserver import recorded, recorded_events
 
@@ -94,20 +94,20 @@ def test_the_longest_name_fits() -> None:
 )
 def test_why_a_pod_does_not_run_is_known_from_its_status(recording: str, why: str, fix: str) -> None:
     pod = json.loads(recorded(f"{recording}.json"))
-    trouble = trouble_of(pod)
-    assert trouble is not None
-    assert why in trouble.why
-    assert fix in trouble.fix
-    assert (trouble.after > 0) == (recording == "toobig"), "a pod that is stopping may still hold the room"
+    found = stuck(pod)
+    assert found is not None
+    assert why in found.why
+    assert fix in found.fix
+    assert (found.after > 0) == (recording == "toobig"), "a pod that is stopping may still hold the room"
 
 
-def test_a_pod_that_gets_well_is_in_no_trouble() -> None:
+def test_a_pod_that_gets_well_is_not_stuck() -> None:
     events = recorded_events("replaced.watch")
-    assert [trouble_of(event["object"]) for event in events] == [None] * len(events)
+    assert [stuck(event["object"]) for event in events] == [None] * len(events)
     first = [event["object"] for event in events[:6]]
-    assert [is_running(pod, "user") for pod in first] == [False, False, False, True, True, True]
-    assert [is_ready(pod) for pod in first] == [False, False, False, False, True, True]
-    assert ended(first[-1], "user") is None
+    assert [has_started(pod, "user") for pod in first] == [False, False, False, True, True, True]
+    assert [pod_is_ready(pod) for pod in first] == [False, False, False, False, True, True]
+    assert exit_code(first[-1], "user") is None
     refused = recorded_events("refused.watch")[-1]["object"]
-    assert ended(refused, "user") == (65, "Error")
-    assert ended(refused, "nobody") is None
+    assert exit_code(refused, "user") == 65
+    assert exit_code(refused, "nobody") is None

@@ -34,11 +34,11 @@ def broker(seen: int, ready: str, message: str = "") -> bytes:
 
 def applied(directory: Path, *answers: bytes, kinds: dict[str, Any] = KINDS) -> tuple[Any, ApiServer]:
     async def run() -> tuple[Any, ApiServer]:
-        async with stand_in(directory) as (server, connection):
-            server.answers(EVENTING, json.dumps(kinds).encode())
+        async with stand_in(directory) as (server, kubernetes):
+            server.answers(f"{EVENTING}/", json.dumps(kinds).encode())
             for answer in answers:
                 server.answers(BROKERS, answer)
-            return await notebook._apply(connection, BROKER, 0.3), server
+            return await notebook._apply(kubernetes, BROKER, 0.3), server
 
     return asyncio.run(run())
 

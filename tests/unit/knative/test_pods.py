@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from playground.backends.knative import logs, pods
-from playground.backends.knative.connection import PODS, Connection
+from playground.backends.knative.api import Kubernetes
+from playground.backends.knative.objects import PODS
 from playground.backends.knative.pods import ClusterPod
 from playground.backends.knative.watch import Watch
 from playground.pod.emit import Signed, signature
@@ -71,8 +72,8 @@ LOADED = {"kind": "pod.loaded", "services": []}
 class Stage:
     """A backend's pods, as far as they need one."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, kubernetes: Kubernetes) -> None:
+        self.kubernetes = kubernetes
         self.events: list[Event] = []
         self.pods: dict[str, ClusterPod] = {}
         self.replaced: list[str] = []
@@ -92,7 +93,7 @@ class Stage:
         else:
             self.pods[name] = ClusterPod(
                 pod,
-                connection=self.connection,
+                kubernetes=self.kubernetes,
                 record=lambda *events: self.events.extend(events),
                 start=self.start,
                 on_end=lambda ended: self.replaced.append(ended.name),
@@ -113,10 +114,10 @@ def staged(
     """What is told until something holds, and a moment longer."""
 
     async def run() -> Stage:
-        async with stand_in(directory) as (server, connection):
+        async with stand_in(directory) as (server, kubernetes):
             arrange(server)
-            stage = Stage(connection)
-            stage.start(Watch(connection, PODS, "a=b", stage.take).run())
+            stage = Stage(kubernetes)
+            stage.start(Watch(kubernetes, PODS, "a=b", stage.take).run())
             async with asyncio.timeout(20):
                 while not until(stage):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from playground.backends.knative import watch as watching
-from playground.backends.knative.connection import PODS, Connection
+from playground.backends.knative.api import Kubernetes
+from playground.backends.knative.objects import PODS
 from playground.backends.knative.watch import Watch
 from tests.unit.knative.apiserver import ApiServer, lines, recorded, recorded_events, stand_in
 
@@ -24,16 +25,16 @@ def watched(directory: Path, arrange: Callable[[ApiServer], None], last: str = L
     told: list[Any] = []
 
     async def run() -> ApiServer:
-        async with stand_in(directory) as (server, connection):
+        async with stand_in(directory) as (server, kubernetes):
             arrange(server)
-            await _until(connection, told, last)
+            await _until(kubernetes, told, last)
         return server
 
     server = asyncio.run(run())
     return told, server
 
 
-async def _until(connection: Connection, told: list[Any], last: str) -> None:
+async def _until(kubernetes: Kubernetes, told: list[Any], last: str) -> None:
     there = asyncio.Event()
 
     def take(what: str, pod: dict[str, Any]) -> None:
@@ -41,7 +42,7 @@ async def _until(connection: Connection, told: list[Any], last: str) -> None:
         if told[-1][1] == last:
             there.set()
 
-    following = asyncio.create_task(Watch(connection, PODS, "a=b", take).run())
+    following = asyncio.create_task(Watch(kubernetes, PODS, "a=b", take).run())
     try:
         async with asyncio.timeout(20):
             await there.wait()
@@ -118,13 +119,13 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(tmp_path: Path) -> None
 
     async def run() -> list[Any]:
         told: list[Any] = []
-        async with stand_in(tmp_path) as (server, connection):
+        async with stand_in(tmp_path) as (server, kubernetes):
             server.lists([], "4700")
             server.answers("watch", lines(REPLACED[:4]), ending="cut")
             server.answers("watch", b"upstream connect error", status=503)
             server.answers("watch", b"upstream connect error", status=502)
             server.answers("watch", lines(REPLACED[4:]), ending="hold")
-            await _until(connection, told, LAST)
+            await _until(kubernetes, told, LAST)
         return told
 
     assert asyncio.run(run()) == TOLD
@@ -145,9 +146,9 @@ def test_bookmarks_only_move_the_version_on(tmp_path: Path) -> None:
 
 def test_what_keeps_it_from_following_can_be_asked(tmp_path: Path) -> None:
     async def run() -> None:
-        async with stand_in(tmp_path) as (server, connection):
+        async with stand_in(tmp_path) as (server, kubernetes):
             server.answers("list", recorded("forbidden.json"), status=403)
-            watch = Watch(connection, PODS, "a=b", lambda what, pod: None)
+            watch = Watch(kubernetes, PODS, "a=b", lambda what, pod: None)
             following = asyncio.create_task(watch.run())
             await eventually(lambda: watch.trouble is not None)
             following.cancel()

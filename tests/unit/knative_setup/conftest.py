@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from playground.backends.knative import cluster as commands
+from playground.backends.knative import create as commands
 from playground.backends.knative import versions
 from tests.unit.knative_setup import driver
 from tests.unit.knative_setup.standin import Cluster, Machine, serve
@@ -98,7 +98,7 @@ class Command:
 
     @property
     def data(self) -> Path:
-        """Where it keeps the place and the kubeconfig."""
+        """Where it keeps what leads to the cluster."""
         return Path(self.environment["XDG_DATA_HOME"]) / "durable-playground"
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from playground import __main__ as command_line
-from playground.backends.knative import cluster, versions
+from playground.backends.knative import create, versions
 from playground.backends.knative.versions import Manifest
 
 
@@ -22,7 +22,7 @@ def main(directory: Path, arguments: list[str]) -> None:
     versions.SERVING = (manifest(directory / "serving.yaml"),)
     versions.KOURIER = (manifest(directory / "kourier.yaml"),)
     versions.EVENTING = ()
-    cluster._answers = lambda made: None  # nobody listens at the ports that the fake engine maps
+    create._answers = lambda made: None  # nobody listens at the ports that the fake engine maps
     sys.argv = ["playground", *arguments]
     command_line.main()
 

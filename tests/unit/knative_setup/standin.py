@@ -20,8 +20,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from tests.unit.knative import rbac
+
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
+TOKEN = "token-of-"
 
 KINDS = {
     "v1": ["Namespace", "Service", "Pod", "Event", "ConfigMap", "PersistentVolumeClaim", "Endpoints"],
@@ -46,6 +49,8 @@ class Cluster:
         asked: the method and path of every request, in order.
         refuse: a method and a part of a path, and the status and message that such requests get.
         forbidden: resources that may not be used.
+
+    Who has a learner's token may do what the Role in the namespace says; anybody else may do everything.
     """
 
     def __init__(self) -> None:
@@ -76,9 +81,14 @@ class Cluster:
             "current-context": context,
         }
 
-    def answer(self, method: str, path: str, query: dict[str, list[str]], body: Object) -> tuple[int, Object]:
+    def answer(
+        self, method: str, path: str, query: dict[str, list[str]], body: Object, token: str = ""
+    ) -> tuple[int, Object]:
         """One request."""
         self.asked.append(f"{method} {path}")
+        learner = token.removeprefix(TOKEN) if token.startswith(TOKEN) else ""
+        if learner and not rbac.allows(self._rules(learner), learner, method, path, query):
+            return 403, {"message": f"{learner} may not {method} {path}"}
         for (refused, part), told in self.refuse.items():
             if refused == method and part in path:
                 return told[0], {"message": told[1]}
@@ -92,7 +102,9 @@ class Cluster:
         if rest == ["selfsubjectaccessreviews"]:
             attributes = body["spec"]["resourceAttributes"]
             asked_for = "/".join(filter(None, (attributes["resource"], attributes["subresource"])))
-            return 201, {"status": {"allowed": asked_for not in self.forbidden}}
+            about = (attributes["verb"], attributes["group"], asked_for)
+            granted = not learner or rbac.permits(self._rules(learner), *about)
+            return 201, {"status": {"allowed": granted and asked_for not in self.forbidden}}
         if version not in self.kinds:
             return 404, {"message": "the server could not find the requested resource"}
         if not rest:
@@ -103,22 +115,30 @@ class Cluster:
         if rest[0] in self.forbidden:
             return 403, {"message": f"{rest[0]} is forbidden"}
         if rest[-1] == "token":
-            return 201, {"status": {"token": f"token-of-{namespace}", "expirationTimestamp": "2030-01-01T00:00:00Z"}}
+            return 201, {"status": {"token": f"{TOKEN}{namespace}", "expirationTimestamp": "2030-01-01T00:00:00Z"}}
         return self._object(method, version, rest, namespace, query, body)
+
+    def _rules(self, learner: str) -> list[Object]:
+        rules: list[Object] = self.objects["rbac.authorization.k8s.io/v1", "roles", learner, "learner"]["rules"]
+        return rules
 
     def _object(
         self, method: str, version: str, rest: list[str], namespace: str, query: dict[str, list[str]], body: Object
     ) -> tuple[int, Object]:
         if len(rest) == 1:
-            wanted = dict(pair.split("=") for pair in query.get("labelSelector", [""])[0].split(",") if pair)
+            wanted = [pair.partition("=") for pair in query.get("labelSelector", [""])[0].split(",") if pair]
             found = [
                 one
                 for key, one in self.objects.items()
                 if key[:2] == (version, rest[0])
                 and namespace in ("", key[2])
-                and wanted.items() <= (one["metadata"].get("labels") or {}).items()
+                and all(
+                    name in labels and value in ("", labels[name])
+                    for labels in [one["metadata"].get("labels") or {}]
+                    for name, _, value in wanted
+                )
             ]
-            return 200, {"items": found}
+            return 200, {"metadata": {"resourceVersion": "1"}, "items": found}
         key = (version, rest[0], namespace, rest[1])
         if method == "PATCH":
             assert query["fieldManager"] == ["durable-playground"]
@@ -156,7 +176,9 @@ def serve() -> Iterator[Cluster]:
         def _serve(self) -> None:
             url = urlsplit(self.path)
             sent = self.rfile.read(int(self.headers.get("content-length", 0)))
-            status, told = cluster.answer(self.command, url.path, parse_qs(url.query), json.loads(sent or b"{}"))
+            token = self.headers.get("authorization", "").removeprefix("Bearer ")
+            query = parse_qs(url.query)
+            status, told = cluster.answer(self.command, url.path, query, json.loads(sent or b"{}"), token)
             content = json.dumps(told).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(content)))

@@ -129,5 +129,5 @@ def test_a_proxy_that_would_get_the_clusters_names(machine: Machine, monkeypatch
     assert checks.check_cluster_proxy().ok is True
 
 
-def test_place(machine: Machine, tmp_path: Path) -> None:
-    assert checks.check_place().fix == "python -m playground cluster create"
+def test_cluster(machine: Machine, tmp_path: Path) -> None:
+    assert checks.check_cluster().fix == "python -m playground cluster create"

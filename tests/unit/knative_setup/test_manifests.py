@@ -15,7 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from playground.backends.knative import learners, manifests
-from playground.backends.knative.namespace import Furniture
+from playground.backends.knative.namespace import Installation
 from playground.backends.knative.versions import POD_IMAGE, RESTATE_IMAGE
 from playground.core.settings import Settings
 from playground.restate.settings import environment
@@ -25,9 +25,9 @@ SCHEMAS = json.loads((Path(__file__).parent / "kubernetes-1.36.json").read_text(
 REPLICATED = list(yaml.safe_load_all((ROOT / "docs" / "restate-replicated.yaml").read_text()))
 OURS = [
     manifests.namespace("a"),
-    *Furniture().objects("a"),
-    *Furniture(storage_class="fast", node_ports=True).objects("a"),
-    *learners.rights("a"),
+    *Installation().objects("a"),
+    *Installation(storage_class="fast", node_ports=True).objects("a"),
+    *learners.account("a"),
 ]
 
 
@@ -46,7 +46,7 @@ def test_against_kubernetes_schemas(one: dict[str, Any]) -> None:
 
 
 def test_the_schemas_refuse_what_kubernetes_would() -> None:
-    service = workload(Furniture().objects("a"), "Service")
+    service = workload(Installation().objects("a"), "Service")
     service["spec"]["prots"] = []
     schema = {"$ref": "#/definitions/Service", **SCHEMAS}
     [error] = Draft202012Validator(schema).iter_errors(service)
@@ -148,18 +148,18 @@ def test_the_ledger_never_runs_twice_on_one_file() -> None:
 
 
 def test_a_learner_may_not_reach_beyond_the_namespace() -> None:
-    rights = learners.rights("class-01")
-    kinds = {one["kind"] for one in rights}
+    account = learners.account("class-01")
+    kinds = {one["kind"] for one in account}
     assert not any(kind.startswith("Cluster") for kind in kinds)
     allowed = [
         (group, name)
-        for rule in workload(rights, "Role")["rules"]
+        for rule in workload(account, "Role")["rules"]
         for group in rule["apiGroups"]
         for name in rule["resources"]
     ]
     assert not {"secrets", "serviceaccounts", "roles", "rolebindings", "resourcequotas"} & {name for _, name in allowed}
     assert {group for group, name in allowed if name == "*"} == {"serving.knative.dev", "eventing.knative.dev"}
-    own = [rule for rule in workload(rights, "Role")["rules"] if rule["resources"] == ["namespaces"]]
+    own = [rule for rule in workload(account, "Role")["rules"] if rule["resources"] == ["namespaces"]]
     assert own == [{"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["class-01"], "verbs": ["get"]}]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from playground.backends.knative import release
+from playground.backends.knative.readiness import workloads
 from playground.backends.knative.versions import EVENTING, KOURIER, SERVING, Manifest
 from playground.errors import ClusterError
 
@@ -121,7 +122,7 @@ def test_a_directory_means_no_network(site: Site, tmp_path: Path) -> None:
 def test_objects_and_what_is_waited_for(site: Site) -> None:
     objects = release.objects([collect(), collect()], node_ports=False)
     assert [one["kind"] for one in objects] == ["Namespace", "Deployment"]
-    assert release.workloads(objects) == []  # it has no pods
+    assert workloads(objects) == []  # it has no pods
 
 
 @pytest.mark.parametrize("manifest", [*SERVING, *KOURIER, *EVENTING], ids=lambda manifest: manifest.name)

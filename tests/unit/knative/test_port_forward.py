@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playground.backends.knative.connection import ApiError
-from playground.backends.knative.forward import Forward
+from playground.backends.knative.api import ApiError
+from playground.backends.knative.port_forward import PortForward
 
 
 class Tunnel:
@@ -52,15 +52,15 @@ class Cluster:
         assert port == 8080
         if self.refusals:
             self.refusals -= 1
-            raise ApiError(0, "the pod has just gone", "")
+            raise ApiError(0, "no", "the pod has just gone", "")
         self.opened.append(pod)
         yield Tunnel(pod)
 
 
-def forwarded(play: Callable[[Cluster, Forward], Awaitable[None]]) -> None:
+def forwarded(play: Callable[[Cluster, PortForward], Awaitable[None]]) -> None:
     async def run() -> None:
         cluster: Any = Cluster()
-        forward = Forward(cluster, cluster.ready_pod, 8080)
+        forward = PortForward(cluster, cluster.ready_pod, 8080)
         await forward.start()
         try:
             async with asyncio.timeout(10):
@@ -71,7 +71,7 @@ def forwarded(play: Callable[[Cluster, Forward], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-async def connect(forward: Forward) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(forward: PortForward) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     url = urlsplit(forward.url)
     assert url.hostname == "127.0.0.1"
     return await asyncio.open_connection(url.hostname, url.port)
@@ -83,7 +83,7 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: 
 
 
 def test_bytes_go_both_ways_and_the_next_pod_is_found() -> None:
-    async def play(cluster: Cluster, forward: Forward) -> None:
+    async def play(cluster: Cluster, forward: PortForward) -> None:
         cluster.pod = "restate-0"
         reader, writer = await connect(forward)
         assert await ask(reader, writer, b"hello") == b"restate-0 HELLO"
@@ -100,7 +100,7 @@ def test_bytes_go_both_ways_and_the_next_pod_is_found() -> None:
 
 
 def test_a_connection_waits_for_a_pod() -> None:
-    async def play(cluster: Cluster, forward: Forward) -> None:
+    async def play(cluster: Cluster, forward: PortForward) -> None:
         cluster.refusals = 2
         reader, writer = await connect(forward)
         asking = asyncio.create_task(ask(reader, writer, b"anybody?"))
@@ -114,7 +114,7 @@ def test_a_connection_waits_for_a_pod() -> None:
 
 
 def test_closing_ends_what_is_open() -> None:
-    async def play(cluster: Cluster, forward: Forward) -> None:
+    async def play(cluster: Cluster, forward: PortForward) -> None:
         cluster.pod = "restate-0"
         reader, writer = await connect(forward)
         await ask(reader, writer, b"hello")

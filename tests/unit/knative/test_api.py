@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from playground.backends.knative import backend as backend_module
+from playground.backends.knative.api import ApiError, Kubernetes
 from playground.backends.knative.backend import KnativeBackend
-from playground.backends.knative.connection import CONFIG_MAPS, KSERVICES, PODS, ApiError, Connection
+from playground.backends.knative.config import ClusterConfig
+from playground.backends.knative.objects import CONFIG_MAPS, PODS
 from playground.backends.knative.watch import Watch
 from playground.core.settings import Settings
 from playground.errors import ClusterError, StartError
-from tests.unit.knative.apiserver import NAMESPACE, Answer, ApiServer, Asked, place_at, recorded, stand_in
+from tests.unit.knative.apiserver import NAMESPACE, Answer, ApiServer, Asked, config_of, recorded, stand_in
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 KNATIVE = "/apis/serving.knative.dev/v1/"
@@ -29,12 +32,12 @@ DENIED = {
 
 
 def asked(
-    directory: Path, arrange: Callable[[ApiServer], None], ask: Callable[[Connection], Coroutine[Any, Any, Any]]
+    directory: Path, arrange: Callable[[ApiServer], None], ask: Callable[[Kubernetes], Coroutine[Any, Any, Any]]
 ) -> tuple[Any, ApiServer]:
     async def run() -> tuple[Any, ApiServer]:
-        async with stand_in(directory) as (server, connection):
+        async with stand_in(directory) as (server, kubernetes):
             arrange(server)
-            return await ask(connection), server
+            return await ask(kubernetes), server
 
     return asyncio.run(run())
 
@@ -42,10 +45,10 @@ def asked(
 @pytest.mark.parametrize(
     ("status", "body", "why", "fix"),
     [
-        (403, recorded("forbidden.json"), 'cannot list resource "pods"', NAMESPACE),
+        (403, recorded("forbidden.json"), 'cannot list resource "pods"', "cluster adopt"),
         (401, recorded("unauthorized.json"), "Unauthorized", "Log in"),
         (400, json.dumps(DENIED).encode(), "invalid value: 1s", "cluster status"),
-        (503, b"<html>no healthy upstream</html>", "(503)", "cluster status"),
+        (503, b"<html>no healthy upstream</html>", "status 503", "cluster status"),
         (400, b"<html>a proxy's page</html>", "", "cluster status"),
         (200, b"<html>a proxy's page</html>", "broke", "cluster status"),
     ],
@@ -56,6 +59,16 @@ def test_a_refusal_is_told_in_kubernetes_words(tmp_path: Path, status: int, body
     assert why in error.value.why
     assert fix in error.value.fix
     assert isinstance(error.value, ClusterError)
+
+
+def test_what_has_expired_is_got_anew(tmp_path: Path) -> None:
+    def arrange(server: ApiServer) -> None:
+        server.answers("list", recorded("unauthorized.json"), status=401)
+        server.lists([], "7")
+
+    listed, server = asked(tmp_path, arrange, lambda c: c.listed(PODS, "a=b"))
+    assert listed == ([], "7")
+    assert [each.method for each in server.asked] == ["GET", "GET"]
 
 
 def test_what_is_not_there_is_none_and_may_be_deleted(tmp_path: Path) -> None:
@@ -70,14 +83,16 @@ def test_objects_are_applied_and_deleted_as_kubernetes_wants_it(tmp_path: Path) 
         server.answers(path, b"{}")
         server.answers(f"/api/v1/namespaces/{NAMESPACE}/pods/x", b"{}")
 
-    async def ask(connection: Connection) -> None:
-        await connection.apply(KSERVICES, {"kind": "Service", "metadata": {"name": "a b"}}, manager="me")
-        await connection.delete(PODS, "x", grace=0)
+    wanted = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "a b"}}
+
+    async def ask(kubernetes: Kubernetes) -> None:
+        await kubernetes.apply(wanted, manager="me")
+        await kubernetes.delete(PODS, "x", grace=0)
 
     _, server = asked(tmp_path, arrange, ask)
     applied, deleted = server.asked
     assert (applied.method, applied.path, applied.query) == ("PATCH", path, {"fieldManager": "me", "force": "true"})
-    assert json.loads(applied.body)["apiVersion"] == "serving.knative.dev/v1"
+    assert json.loads(applied.body) == wanted
     assert json.loads(deleted.body)["gracePeriodSeconds"] == 0
 
 
@@ -88,12 +103,12 @@ def test_nothing_is_deleted_without_a_label(tmp_path: Path) -> None:
 
 def test_a_cluster_that_is_gone(tmp_path: Path) -> None:
     async def run() -> None:
-        async with stand_in(tmp_path) as (_server, connection):
-            place = connection.place
-        gone = Connection(connection.kubernetes, place)
-        with pytest.raises(ApiError, match="stopped or gone"):
-            await gone.get(PODS, "x")
-        await gone.close()
+        async with stand_in(tmp_path) as (_server, kubernetes):
+            pass
+        with pytest.raises(ApiError, match="did not read Pod x") as error:
+            await kubernetes.get(PODS, "x")
+        assert "stopped or gone" in error.value.why
+        await kubernetes.aclose()
 
     asyncio.run(run())
 
@@ -102,10 +117,14 @@ def opened(directory: Path, arrange: Callable[[ApiServer], None]) -> tuple[Start
     """How opening a playground fails."""
 
     async def run() -> tuple[StartError, ApiServer]:
-        async with stand_in(directory) as (server, connection):
+        async with stand_in(directory) as (server, kubernetes):
             arrange(server)
             backend = KnativeBackend(
-                directory, remove=False, settings=Settings(), record=lambda *events: None, place=connection.place
+                directory,
+                remove=False,
+                settings=Settings(),
+                record=lambda *events: None,
+                config=ClusterConfig(kubernetes.kubeconfig, kubernetes.context, kubernetes.namespace),
             )
             with pytest.raises(StartError) as error:
                 await backend.open()
@@ -141,11 +160,10 @@ def test_missing_rights_are_named_before_anything_is_touched(tmp_path: Path) -> 
 
 
 def test_a_context_that_is_not_there(tmp_path: Path) -> None:
-    place = place_at("http://127.0.0.1:9", tmp_path)
-    other = type(place)(place.kubeconfig, "another", NAMESPACE)
+    other = replace(config_of("http://127.0.0.1:9", tmp_path), context="another")
 
     async def run() -> None:
-        backend = KnativeBackend(tmp_path, remove=False, settings=Settings(), record=lambda *events: None, place=other)
+        backend = KnativeBackend(tmp_path, remove=False, settings=Settings(), record=lambda *events: None, config=other)
         with pytest.raises(StartError, match="There is no context another"):
             await backend.open()
 
@@ -167,14 +185,13 @@ def test_a_cluster_that_goes_in_the_middle_of_a_lesson_is_told_with_its_cause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend_module, "CLUSTER_PATIENCE", 0.2)
-    place = place_at("http://127.0.0.1:9", tmp_path)
 
     async def run() -> None:
         backend = KnativeBackend(tmp_path, remove=False, settings=Settings(), record=lambda *events: None)
-        connection = Connection(None, place)  # type: ignore[arg-type]
-        backend._connection = connection
-        backend._watch = Watch(connection, PODS, "a=b", lambda what, pod: None)
-        backend._watch.trouble = ApiError(0, "Nobody answers: the cluster is stopped or gone.", "cluster status")
+        kubernetes = Kubernetes(None, tmp_path, "mine", NAMESPACE, "")  # type: ignore[arg-type]
+        backend._kubernetes = kubernetes
+        backend._watch = Watch(kubernetes, PODS, "a=b", lambda what, pod: None)
+        backend._watch.trouble = ApiError(0, "No.", "Nobody answers: the cluster is stopped or gone.", "cluster status")
         with pytest.raises(StartError, match="not there any more") as error:
             await backend.ready()
         assert "stopped or gone" in error.value.why

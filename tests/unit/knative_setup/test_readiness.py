@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from playground.backends.knative.ready import Reason, is_ready, reasons_of, wait_ready
+from playground.backends.knative.objects import PODS, Resource
+from playground.backends.knative.readiness import Diagnosis, is_ready, wait_ready, why_unready
 from playground.errors import ClusterError
 
 
@@ -30,7 +31,7 @@ def event(reason: str, message: str, name: str = "web-1", at: str = "1") -> dict
     }
 
 
-def only(found: list[Reason]) -> Reason:
+def only(found: list[Diagnosis]) -> Diagnosis:
     [reason] = found
     return reason
 
@@ -41,15 +42,15 @@ def test_no_room() -> None:
         "status": "False",
         "message": "0/1 nodes are available: 1 Insufficient memory.",
     }
-    reason = only(reasons_of("web", [pod(conditions=[condition])], []))
-    assert reason.text == "web-1 waits for a node: 0/1 nodes are available: 1 Insufficient memory."
+    reason = only(why_unready("web", [pod(conditions=[condition])], []))
+    assert reason.why == "web-1 waits for a node: 0/1 nodes are available: 1 Insufficient memory."
     assert "doctor --cluster" in reason.fix
 
 
 def test_no_storage() -> None:
     message = "pod has unbound immediate PersistentVolumeClaims"
     condition = {"type": "PodScheduled", "status": "False", "message": message}
-    assert "--storage-class" in only(reasons_of("web", [pod(conditions=[condition])], [])).fix
+    assert "--storage-class" in only(why_unready("web", [pod(conditions=[condition])], [])).fix
 
 
 def test_an_image_that_cannot_be_pulled() -> None:
@@ -58,63 +59,63 @@ def test_an_image_that_cannot_be_pulled() -> None:
         event("Failed", 'Failed to pull image "example/web:1": not found', at="1"),
         event("BackOff", "Back-off pulling image", at="2"),
     ]
-    reason = only(reasons_of("web", [pod(container(waiting))], events))
-    assert (
-        reason.text
-        == 'web-1: the image example/web:1 cannot be pulled: Failed to pull image "example/web:1": not found'
+    reason = only(why_unready("web", [pod(container(waiting))], events))
+    assert reason.why == (
+        "web-1: the node does not have the image example/web:1, and cannot pull it (ImagePullBackOff): "
+        'Failed to pull image "example/web:1": not found'
     )
     assert "--images" in reason.fix
 
 
 def test_an_image_that_was_not_loaded() -> None:
     waiting = {"reason": "ErrImagePull", "message": "no such host"}
-    reason = only(reasons_of("web", [pod(container(waiting, image="kind.local/pod:1"))], []))
-    assert "does not have the image kind.local/pod:1" in reason.text
+    reason = only(why_unready("web", [pod(container(waiting, image="kind.local/pod:1"))], []))
+    assert "does not have the image kind.local/pod:1" in reason.why
     assert reason.fix.startswith("python -m playground cluster load")
 
 
 def test_a_crash_loop_asks_for_the_log_of_the_run_before() -> None:
     last = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     crashed = container({"reason": "CrashLoopBackOff"}, lastState=last, restartCount=3)
-    reason = only(reasons_of("web", [pod(crashed, phase="Running")], []))
-    assert "ended with exit code 137 (out of memory); started again 3 times." in reason.text
+    reason = only(why_unready("web", [pod(crashed, phase="Running")], []))
+    assert "ended with exit code 137 (out of memory); started again 3 times." in reason.why
     assert reason.crashed == ("web-1", "web", True)
 
 
 def test_a_first_crash() -> None:
     crashed = container(state={"terminated": {"exitCode": 1}})
-    assert only(reasons_of("web", [pod(crashed, phase="Running")], [])).crashed == ("web-1", "web", False)
+    assert only(why_unready("web", [pod(crashed, phase="Running")], [])).crashed == ("web-1", "web", False)
 
 
 def test_a_probe_without_an_answer() -> None:
     events = [event("Unhealthy", "Readiness probe failed: connection refused")]
-    reason = only(reasons_of("web", [pod(container(), phase="Running")], events))
-    assert reason.text == "web-1 runs and is not ready yet: Readiness probe failed: connection refused"
+    reason = only(why_unready("web", [pod(container(), phase="Running")], events))
+    assert reason.why == "web-1 runs and is not ready yet: Readiness probe failed: connection refused"
 
 
 def test_a_mount_that_fails() -> None:
     creating = container({"reason": "ContainerCreating"})
     events = [event("FailedMount", 'configmap "x" not found'), event("Scheduled", "assigned", at="9")]
-    assert 'configmap "x" not found' in only(reasons_of("web", [pod(creating)], events)).text
+    assert 'configmap "x" not found' in only(why_unready("web", [pod(creating)], events)).why
 
 
 def test_no_pod_for_a_quota() -> None:
     events = [event("FailedCreate", 'pods "web-" is forbidden: exceeded quota: learner', name="web-5f")]
-    reason = only(reasons_of("web", [], events))
-    assert "exceeded quota: learner" in reason.text
+    reason = only(why_unready("web", [], events))
+    assert "exceeded quota: learner" in reason.why
     assert "larger quota" in reason.fix
 
 
 def test_a_pod_that_goes_is_no_reason() -> None:
     going = pod(container({"reason": "CrashLoopBackOff"}))
     going["metadata"]["deletionTimestamp"] = "now"
-    assert only(reasons_of("web", [going], [])).text == "web: Kubernetes has made no pod for it yet."
+    assert only(why_unready("web", [going], [])).why == "web: Kubernetes has made no pod for it yet."
 
 
 def test_a_ready_pod_is_no_reason() -> None:
     fine = {"name": "web", "image": "x", "ready": True, "restartCount": 2, "state": {"running": {}}}
     fine["lastState"] = {"terminated": {"exitCode": 1}}
-    assert reasons_of("web", [pod(fine, phase="Running")], []) == []
+    assert why_unready("web", [pod(fine, phase="Running")], []) == []
 
 
 @pytest.mark.parametrize(
@@ -134,14 +135,18 @@ def test_ready(kind: str, status: dict[str, int], ready: bool) -> None:
 class Stuck:
     """A cluster in which nothing gets ready."""
 
-    async def get(self, *_: Any) -> dict[str, Any]:
+    def within(self, namespace: str) -> Stuck:
+        assert namespace == "a"
+        return self
+
+    async def reread(self, _: Any) -> dict[str, Any]:
         return {"kind": "Deployment", "metadata": {}, "spec": {}}
 
-    async def find(self, version: str, kind: str, *_: Any) -> list[dict[str, Any]]:
+    async def find(self, resource: Resource, *_: Any) -> list[dict[str, Any]]:
         crashed = container(state={"terminated": {"exitCode": 3}}, restartCount=1)
-        return [pod(crashed, phase="Running")] if kind == "Pod" else []
+        return [pod(crashed, phase="Running")] if resource is PODS else []
 
-    async def logs(self, *_: Any, **__: Any) -> list[str]:
+    async def last_lines(self, *_: Any, **__: Any) -> list[str]:
         return ["bind: permission denied"]
 
 

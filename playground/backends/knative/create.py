@@ -1,4 +1,4 @@
-"""`cluster create`, `load` and `delete`: a kind cluster with Knative, Restate and the ledger in it.
+"""`cluster create` and `cluster load`: a kind cluster with Knative, Restate and the ledger in it.
 
 Each step brings one thing to what it should be, from whatever it is now: a command that was interrupted,
 or has failed, is simply run again. Nothing is remembered between steps but what the cluster itself shows.
@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
-from playground.backends.knative import images, manifests, namespace, place, release, versions
+from playground.backends.knative import config, images, manifests, namespace, release, versions
 from playground.backends.knative.adopt import remember
-from playground.backends.knative.api import Kubernetes, Object, run
+from playground.backends.knative.api import PASSING_SECONDS, Kubernetes
+from playground.backends.knative.config import ClusterConfig
 from playground.backends.knative.kind import Kind, find_engine, require_kind
-from playground.backends.knative.namespace import Furniture
-from playground.backends.knative.place import Place
-from playground.backends.knative.progress import Step, Steps
-from playground.backends.knative.ready import PATIENCE, wait_ready
+from playground.backends.knative.namespace import Installation
+from playground.backends.knative.objects import Object
+from playground.backends.knative.readiness import PATIENCE, wait_ready, workloads
+from playground.backends.knative.steps import Step, Steps
 from playground.errors import ClusterError, StartError
 
 NAMESPACE = "playground"
@@ -30,7 +32,7 @@ NODE_SECONDS = 120.0
 
 def create(
     steps: Steps, *, manifest_dir: Path | None = None, image_dir: Path | None = None, eventing: bool = True
-) -> Place:
+) -> ClusterConfig:
     """Make the cluster, or bring it to what it should be.
 
     Args:
@@ -40,7 +42,7 @@ def create(
         eventing: whether Knative Eventing, which one lesson needs, is installed too.
 
     Returns:
-        The place, which is saved, too.
+        What leads to it, which is saved, too.
 
     Raises:
         SetupError: there is no kind, or no container engine.
@@ -72,7 +74,7 @@ def create(
         for title, group in groups.items()
     }
     ports = kind.ports()
-    made = Place(
+    made = ClusterConfig(
         kind.kubeconfig,
         kind.context,
         NAMESPACE,
@@ -82,7 +84,7 @@ def create(
     )
     # Before it is whole: should this be interrupted, `cluster status` can say what is missing.
     remember(steps, made)
-    run(_install(steps, made, objects))
+    asyncio.run(_install(steps, made, objects))
     with steps.step("Restate answers on this machine"):
         _answers(made)
     return made
@@ -111,25 +113,11 @@ def load(steps: Steps, archives: list[Path]) -> None:
         return
     _load_images(steps, kind, [])
     try:
-        where = place.load()
+        where = config.load()
     except StartError:
         return
     if where.context == kind.context:
-        run(_restart_ledger(steps, where))
-
-
-def delete(steps: Steps) -> bool:
-    """Remove the kind cluster, whole or half-made; False if there was none.
-
-    Raises:
-        SetupError: there is no container engine.
-        ClusterError: the engine does not remove it.
-    """
-    kind = Kind(find_engine())
-    with steps.step(f"node {kind.node}") as step:
-        there = kind.delete()
-        step.done = "removed" if there else "was not there"
-    return there
+        asyncio.run(_restart_ledger(steps, where))
 
 
 def _load_images(steps: Steps, kind: Kind, archives: list[Path]) -> None:
@@ -148,28 +136,28 @@ def _load_images(steps: Steps, kind: Kind, archives: list[Path]) -> None:
         images.load(kind, versions.POD_IMAGE)
 
 
-async def _install(steps: Steps, made: Place, groups: dict[str, list[Object]]) -> None:
+async def _install(steps: Steps, made: ClusterConfig, groups: dict[str, list[Object]]) -> None:
     with steps.step("Kubernetes") as step:
         kubernetes = await _first_answer(made, step)
-        step.done = await kubernetes.version()
-    for title, objects in groups.items():
-        with steps.step(f"{title} {versions.KNATIVE_VERSION}") as step:
-            for number, one in enumerate(objects):
-                step.now(f"{number} of {len(objects)} objects")
-                await kubernetes.apply(one)
-            await wait_ready(kubernetes, release.workloads(objects), now=step.now, tell=step.tell)
-    with steps.step("Restate and the ledger") as step:
-        await kubernetes.apply(manifests.namespace(made.namespace))
-        furniture = Furniture(node_ports=True)
-        await namespace.furnish(kubernetes, made.namespace, furniture, now=step.now, tell=step.tell)
+        step.done = kubernetes.version
+    async with aclosing(kubernetes):
+        for title, objects in groups.items():
+            with steps.step(f"{title} {versions.KNATIVE_VERSION}") as step:
+                for number, one in enumerate(objects):
+                    step.now(f"{number} of {len(objects)} objects")
+                    await kubernetes.apply(one, patience=PASSING_SECONDS)
+                await wait_ready(kubernetes, workloads(objects), now=step.now, tell=step.tell)
+        with steps.step("Restate and the ledger") as step:
+            await kubernetes.apply(manifests.namespace(made.namespace), patience=PASSING_SECONDS)
+            await namespace.install(kubernetes, Installation(node_ports=True), now=step.now, tell=step.tell)
 
 
-async def _first_answer(made: Place, step: Step) -> Kubernetes:
+async def _first_answer(made: ClusterConfig, step: Step) -> Kubernetes:
     """The API server of a node that was started a moment ago refuses connections for a while."""
     began, told = time.monotonic(), False
     while True:
         try:
-            return await Kubernetes.connect(made.kubeconfig, made.context)
+            return await Kubernetes.connect(made.kubeconfig, made.context, made.namespace)
         except ClusterError as error:
             waited = time.monotonic() - began
             step.now(error.why)
@@ -182,17 +170,15 @@ async def _first_answer(made: Place, step: Step) -> Kubernetes:
             await asyncio.sleep(1)
 
 
-async def _restart_ledger(steps: Steps, where: Place) -> None:
+async def _restart_ledger(steps: Steps, where: ClusterConfig) -> None:
     """The ledger runs the pod image, too: its pod is replaced by one of the image just loaded."""
+    ledger = manifests.ledger(where.namespace, where.image, node_ports=True)
+    [deployment] = workloads(ledger)
+    deployment["spec"]["template"]["metadata"]["annotations"] = {"durable-playground/loaded-at": str(int(time.time()))}
     with steps.step("the ledger, with that image") as step:
-        kubernetes = await Kubernetes.connect(where.kubeconfig, where.context)
-        deployment = next(
-            one for one in manifests.ledger(where.namespace, where.image, node_ports=True) if "replicas" in one["spec"]
-        )
-        stamp = {"durable-playground/loaded-at": str(int(time.time()))}
-        deployment["spec"]["template"]["metadata"]["annotations"] = stamp
-        await kubernetes.apply(deployment)
-        await wait_ready(kubernetes, [deployment], now=step.now, tell=step.tell)
+        async with aclosing(await Kubernetes.connect(where.kubeconfig, where.context)) as kubernetes:
+            await kubernetes.apply(deployment, patience=PASSING_SECONDS)
+            await wait_ready(kubernetes, [deployment], now=step.now, tell=step.tell)
 
 
 def _mapped(ports: dict[int, int], name: str) -> str | None:
@@ -200,7 +186,7 @@ def _mapped(ports: dict[int, int], name: str) -> str | None:
     return None if port is None else f"http://127.0.0.1:{port}"
 
 
-def _answers(made: Place) -> None:
+def _answers(made: ClusterConfig) -> None:
     if made.ingress_url is None:
         return  # kind-config.yaml maps no port for it: the backend forwards one
     url, deadline = f"{made.ingress_url}/restate/health", time.monotonic() + 30

@@ -1,4 +1,4 @@
-"""Where a playground's cluster is: one small file, written by the cluster commands, read by the backend.
+"""Which cluster a playground runs in, and where in it: one small file, which the cluster commands write.
 
 A backend never looks for a cluster by itself, and never takes the context that `kubectl` happens to point
 at: it uses the one that `cluster create` made or `cluster adopt` was told to use, or none.
@@ -17,8 +17,8 @@ from playground.errors import StartError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a playground's cluster is, as `cluster create` or `cluster adopt` left it.
+class ClusterConfig:
+    """What `cluster create` or `cluster adopt` has left for the backend.
 
     Attributes:
         kubeconfig: the file that says how to reach it; the user's default one only if adopt was told so.
@@ -38,9 +38,9 @@ class Place:
     image: str = POD_IMAGE
 
     @property
-    def is_kinds(self) -> bool:
+    def is_kind(self) -> bool:
         """Whether it is the cluster that `cluster create` makes, not an adopted one."""
-        return self.kubeconfig == kinds_kubeconfig()
+        return self.kubeconfig == kind_kubeconfig()
 
 
 def path() -> Path:
@@ -48,13 +48,13 @@ def path() -> Path:
     return data_home() / "cluster.json"
 
 
-def kinds_kubeconfig() -> Path:
+def kind_kubeconfig() -> Path:
     """The kubeconfig of the cluster that `cluster create` makes with kind, and of nothing else."""
     return data_home() / "kubeconfig"
 
 
-def load() -> Place:
-    """The place that was saved last.
+def load() -> ClusterConfig:
+    """What was saved last.
 
     Raises:
         StartError: none was, or the file cannot be read.
@@ -62,8 +62,8 @@ def load() -> Place:
     file = path()
     try:
         told = json.loads(file.read_text("utf-8"))
-        known = {name: told[name] for name in (field.name for field in fields(Place)) if name in told}
-        return Place(**{**known, "kubeconfig": Path(told["kubeconfig"])})
+        known = {name: told[name] for name in (field.name for field in fields(ClusterConfig)) if name in told}
+        return ClusterConfig(**{**known, "kubeconfig": Path(told["kubeconfig"])})
     except FileNotFoundError:
         raise StartError(
             "There is no cluster for this playground.",
@@ -78,16 +78,16 @@ def load() -> Place:
         ) from error
 
 
-def save(place: Place) -> Path:
-    """Remember a place; returns the file."""
+def save(config: ClusterConfig) -> Path:
+    """Remember it; returns the file."""
     file = path()
     file.parent.mkdir(parents=True, exist_ok=True)
     whole = file.with_suffix(f".{os.getpid()}")
-    whole.write_text(json.dumps({**asdict(place), "kubeconfig": str(place.kubeconfig)}, indent=2) + "\n", "utf-8")
-    whole.replace(file)  # at once: whoever reads meanwhile sees the old place or the new one, never half of one
+    whole.write_text(json.dumps({**asdict(config), "kubeconfig": str(config.kubeconfig)}, indent=2) + "\n", "utf-8")
+    whole.replace(file)  # at once: whoever reads meanwhile sees the old one or the new, never half of it
     return file
 
 
 def forget() -> None:
-    """Forget the place; the cluster is left as it is."""
+    """Forget it; the cluster is left as it is."""
     path().unlink(missing_ok=True)

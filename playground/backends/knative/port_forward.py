@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx_ws
 
-from playground.backends.knative.connection import ApiError, Connection
+from playground.backends.knative.api import ApiError, Kubernetes
 
 PATIENCE = 30.0
 """Seconds a connection waits for a pod."""
@@ -23,7 +23,7 @@ CHUNK = 1 << 16
 DATA, ERROR = 0, 1
 
 
-class Forward:
+class PortForward:
     """Listens on loopback and leads connections to a pod.
 
     Args:
@@ -31,8 +31,8 @@ class Forward:
         port: the pod's port.
     """
 
-    def __init__(self, connection: Connection, pod: Callable[[], Awaitable[str]], port: int) -> None:
-        self._connection, self._pod, self._port = connection, pod, port
+    def __init__(self, kubernetes: Kubernetes, pod: Callable[[], Awaitable[str]], port: int) -> None:
+        self._kubernetes, self._pod, self._port = kubernetes, pod, port
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
@@ -69,7 +69,7 @@ class Forward:
                 try:
                     async with asyncio.timeout_at(deadline):
                         pod = await self._pod()
-                    async with self._connection.tunnel(pod, self._port) as tunnel:
+                    async with self._kubernetes.tunnel(pod, self._port) as tunnel:
                         deadline = 0  # what has been led once is never led again: bytes may have arrived
                         await _copy(tunnel, reader, writer)
                 except ApiError:
