@@ -1,22 +1,21 @@
 """What can go wrong, as a tree.
 
-Every error says three things: what happened, why, and the command or line that fixes it. In a
-notebook it is shown as just that, without a traceback: the frames in between are ours and teach
-nothing.
+Every error says three things: what happened, why, and the command or line that fixes it. A notebook shows exactly that,
+without a traceback, whose frames would be ours and teach nothing.
 
 * PlaygroundError
     * SetupError             this machine lacks something
         * ServerNotFound     no restate-server, and none could be fetched
-        * ServerVersion      a restate-server of another version than the pinned one
+        * ServerVersion      a restate-server, but not of the pinned version
     * StartError             the playground could not start (port, data directory, server)
     * ClusterError           a Kubernetes cluster could not be prepared, read or cleaned
     * DeployError            a source could not become a service
-    * RequestError           a request Restate would refuse, or has refused
+    * RequestError           a request that Restate would refuse or has refused
     * InvocationFailed       the invocation ended with a terminal error
     * WaitTimeout            a wait ran out; says what it was waiting for
-    * PodNotFound            no such pod runs now
-    * AtlasError             an atlas that cannot be made, or a point it does not have
-        * NothingObserved    a claim about what no run of the atlas has shown
+    * PodNotFound            no such pod is running
+    * AtlasError             an atlas that cannot be made, or a point that it does not have
+        * NothingObserved    a claim about something that no run of the atlas has shown
     * RecordingError         a recording could not be read or written
     * PlaygroundClosed       the playground is closed
 """
@@ -25,12 +24,12 @@ from __future__ import annotations
 
 
 class PlaygroundError(Exception):
-    """An error a learner can act on.
+    """An error that a learner can act on.
 
     Args:
-        what: what happened, one sentence.
-        why: the reason, as far as it is known.
-        fix: the command or the line that fixes it.
+        what: what happened, in one sentence.
+        why: the reason, if it is known.
+        fix: the command or line that fixes it.
     """
 
     def __init__(self, what: str, why: str = "", fix: str = "") -> None:
@@ -46,12 +45,12 @@ class PlaygroundError(Exception):
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
-        # IPython asks an exception for this before it formats a traceback of its own.
+        # IPython calls this before it formats a traceback of its own.
         return f"{type(self).__name__}: {self}".splitlines()
 
 
 class SetupError(PlaygroundError):
-    """This machine lacks something the playground needs."""
+    """This machine lacks something that the playground needs."""
 
 
 class ServerNotFound(SetupError):
@@ -59,7 +58,7 @@ class ServerNotFound(SetupError):
 
 
 class ServerVersion(SetupError):
-    """A restate-server was found, but of another version than the pinned one."""
+    """A restate-server was found, but not of the pinned version."""
 
 
 class StartError(PlaygroundError):
@@ -75,7 +74,7 @@ class DeployError(PlaygroundError):
 
 
 class RequestError(PlaygroundError):
-    """A request that Restate would refuse, or has refused."""
+    """A request that Restate would refuse or has refused."""
 
 
 class InvocationFailed(PlaygroundError):
@@ -83,7 +82,7 @@ class InvocationFailed(PlaygroundError):
 
     Attributes:
         code: the error's code, an HTTP status by convention.
-        message: the text the handler raised.
+        message: the text that the handler raised.
     """
 
     def __init__(self, what: str, why: str = "", fix: str = "", *, code: int = 500, message: str = "") -> None:
@@ -96,7 +95,7 @@ class WaitTimeout(PlaygroundError, TimeoutError):
 
 
 class PodNotFound(PlaygroundError):
-    """No such pod runs now."""
+    """No such pod is running."""
 
 
 class AtlasError(PlaygroundError):
@@ -104,7 +103,7 @@ class AtlasError(PlaygroundError):
 
 
 class NothingObserved(AtlasError):
-    """A claim about something of which an atlas has observed nothing: it would hold whatever the code does."""
+    """A claim about something that an atlas has not observed. It would hold whatever the code does."""
 
 
 class RecordingError(PlaygroundError):

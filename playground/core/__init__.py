@@ -1,1 +1,1 @@
-"""What everything else stands on: the engine, doors, paths, settings, words. It knows nothing of Restate."""
+"""What everything else is built on: engine, doors, paths, settings, text. It knows nothing about Restate."""

@@ -1,4 +1,4 @@
-"""A check: one look at one thing, and the line that helps. `doctor` and `cluster status` are made of them."""
+"""A check looks at one thing and says what helps if it is wrong. `doctor` and `cluster status` consist of checks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """What one look at the machine found.
+    """The result of one check.
 
     Attributes:
-        name: what was looked at.
+        name: what was checked.
         ok: True, False (a lesson cannot run), or None (a warning).
-        found: what there is, in words.
-        fix: the command or the line that helps; empty when ok.
+        found: what was found, in words.
+        fix: the command or the line that helps; empty if it is ok.
     """
 
     name: str

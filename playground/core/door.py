@@ -1,7 +1,7 @@
-"""A way to a server: through a port, or through a Unix socket that is its owner's alone.
+"""A way to a server: through a port, or through a Unix socket that only its owner can use.
 
-What runs in a cluster has a URL that can be dialled. The embedded server has sockets; their URLs only name what is
-behind them. A door is both, and makes clients that do not have to know.
+A server in a cluster has a URL to connect to. The embedded server has Unix sockets, and its URLs are only names. A door
+stands for either, and makes clients that need not know which it is.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from pathlib import Path
 import httpx
 
 PATIENCE = 15.0
-"""Seconds a blocking client waits for a server that is just being restarted."""
+"""Seconds that a blocking client waits for a server that is being restarted."""
 
-# No door speaks TLS, and to load all certificates of the system takes longer than a request.
+# No door uses TLS, and loading the system's certificates would take longer than a request.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A way to a server. No proxy of the environment leads there.
+    """A way to a server. Proxies named in the environment are ignored.
 
     Attributes:
-        url: base URL; with a socket, its host is a mere name.
-        socket: path of the socket; None: the URL is to be dialled.
+        url: the base URL. With a socket, its host is only a name.
+        socket: the path of the socket; None to connect to the URL.
     """
 
     url: str
     socket: Path | None = None
 
     def client(self, timeout: httpx.Timeout | float | None, *, connections: int | None = 100) -> httpx.AsyncClient:
-        """A client of what is behind it.
+        """A client of the server.
 
         Args:
-            connections: at a time; None: as many as are asked for.
+            connections: the most connections at a time; None for no limit.
         """
         transport = httpx.AsyncHTTPTransport(
             uds=None if self.socket is None else str(self.socket),
@@ -49,7 +49,7 @@ class Door:
         return httpx.AsyncClient(transport=transport, base_url=self.url, timeout=timeout, trust_env=False)
 
     def blocking_client(self, timeout: httpx.Timeout | float | None) -> httpx.Client:
-        """A client for any thread without an event loop. It waits for a server that is just being restarted."""
+        """A client without an event loop, for any thread. It waits for a server that is being restarted."""
         transport = (
             httpx.HTTPTransport(trust_env=False, verify=_NO_TLS) if self.socket is None else _Patient(str(self.socket))
         )
@@ -57,7 +57,7 @@ class Door:
 
 
 class _Patient(httpx.HTTPTransport):
-    """A transport that sends a request when somebody listens. (httpx's own retries leave their sockets open.)"""
+    """A transport that waits until the server listens. (httpx's own retries leave their sockets open.)"""
 
     def __init__(self, path: str) -> None:
         super().__init__(uds=path, trust_env=False, verify=_NO_TLS)

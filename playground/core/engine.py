@@ -1,9 +1,9 @@
 """The engine: one background thread with one event loop, on which all of a playground's I/O runs.
 
-A notebook's main thread belongs to the learner: it sleeps, spins, blocks in a request. Nothing of ours
-may depend on it, or a pod would not start and a picture would stand still while a cell runs. So every
-public call hands a coroutine over to this loop and waits for its result. That also makes the API
-synchronous and safe from any thread, whatever event loop the caller may be running itself.
+A notebook's main thread belongs to the learner, who may sleep, loop or block in it. If anything of ours depended on it,
+no pod would start and no picture would move while a cell runs. So every public call hands a coroutine to this loop and
+waits for the result. That also makes the API synchronous, and safe to call from any thread, even one that runs an event
+loop of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Engine:
 
     def __init__(self, name: str = "playground-engine") -> None:
         self._loop = asyncio.new_event_loop()
-        self._loop.set_exception_handler(_tell)
+        self._loop.set_exception_handler(_report)
         self._ending = False
         self._started: dict[concurrent.futures.Future[Any], Coroutine[Any, Any, Any]] = {}
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -33,7 +33,7 @@ class Engine:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop; only for code that runs on it."""
+        """The loop, for code that runs on it."""
         return self._loop
 
     @property
@@ -42,7 +42,7 @@ class Engine:
         return not self._loop.is_closed() and self._thread.is_alive()
 
     def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run a coroutine on the loop; returns a future for any thread.
+        """Run a coroutine on the loop. Returns a future for any thread.
 
         Raises:
             PlaygroundClosed: the engine is closed.
@@ -50,12 +50,12 @@ class Engine:
         self._check_running(work)
         try:
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError:  # closed in this very moment
+        except RuntimeError:  # it was closed at this very moment
             work.close()
             raise closed() from None
         self._started[future] = work
         future.add_done_callback(lambda done: self._started.pop(done, None))
-        if self._loop.is_closed():  # since; `close` may have looked before this was among what was started
+        if self._loop.is_closed():  # `close` may have run before this was added to `_started`
             work.close()
             future.cancel()
         return future
@@ -66,12 +66,12 @@ class Engine:
         An interrupt (the stop button, Ctrl-C) cancels the coroutine and is raised.
 
         Args:
-            timeout: seconds for all of it; then it is cancelled.
+            timeout: seconds until it is cancelled.
 
         Raises:
             PlaygroundClosed: the engine is closed.
             TimeoutError: it was not done in time.
-            RuntimeError: called on the engine's own thread, which would wait for itself for ever.
+            RuntimeError: called on the engine's own thread, which would wait for itself forever.
         """
         if threading.current_thread() is self._thread:
             work.close()
@@ -82,19 +82,19 @@ class Engine:
             return future.result()
         except concurrent.futures.CancelledError:
             work.close()
-            raise closed() from None  # by another thread, while this one was waiting
+            raise closed() from None  # another thread closed it while this one was waiting
         except BaseException:
             future.cancel()
             raise
 
     def close(self) -> None:
-        """Cancel what still runs, stop the loop, join the thread. Safe to call twice."""
+        """Cancel what is still running, stop the loop and join the thread. May be called twice."""
         if not self._loop.is_closed() and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end)
             self._thread.join()
             for future, work in tuple(self._started.items()):
-                work.close()  # it came too late for the loop
-                future.cancel()  # and somebody may be waiting for it
+                work.close()  # the loop did not get to it
+                future.cancel()  # somebody may be waiting for it
 
     def _check_running(self, work: Coroutine[Any, Any, Any]) -> None:
         if not self.running:
@@ -102,7 +102,7 @@ class Engine:
             raise closed()
 
     def _end(self) -> None:
-        if not self._ending:  # a second stop would fall into the tidying up
+        if not self._ending:  # a second stop would disturb the cleanup
             self._ending = True
             self._loop.stop()
 
@@ -110,7 +110,7 @@ class Engine:
         asyncio.set_event_loop(self._loop)
         try:
             while not self._ending:
-                with contextlib.suppress(SystemExit, KeyboardInterrupt):  # asyncio lets these, alone, end a loop
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):  # in asyncio only these end a loop
                     self._loop.run_forever()
             while tasks := asyncio.all_tasks(self._loop):
                 for task in tasks:
@@ -123,7 +123,7 @@ class Engine:
 
 
 def closed() -> PlaygroundClosed:
-    """What everybody is told who asks something of a playground that is closed."""
+    """The error for whoever uses a playground that is closed."""
     return PlaygroundClosed("This playground is closed.", "", "pg = Playground.open()")
 
 
@@ -132,8 +132,8 @@ async def _bounded(work: Coroutine[Any, Any, T], seconds: float | None) -> T:
         return await work
 
 
-def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # A wait for a Unix socket, cancelled by an interrupt in the moment the socket was ready: anyio sets its future
-    # nevertheless. It means nothing, and would be shown as a traceback under somebody's cell.
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # If an interrupt cancels a wait for a Unix socket just when the socket becomes ready, anyio still sets its future.
+    # That is harmless, but would be shown as a traceback below some cell.
     if not isinstance(context.get("exception"), asyncio.InvalidStateError):
         loop.default_exception_handler(context)

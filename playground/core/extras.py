@@ -1,7 +1,7 @@
-"""What is not installed with the core: the packages that an extra brings.
+"""Packages that are not installed with the core, but with an extra.
 
-`pip install durable-playground` is for a service's own tests, and brings no Jupyter; `[lab]` brings what is alive in a
-notebook, `[knative]` what talks to Kubernetes.
+`pip install durable-playground` is for the tests of a service, and comes without Jupyter. `[lab]` adds what a notebook
+needs, and `[knative]` what talks to Kubernetes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from playground.errors import SetupError
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Import what an extra brings.
+    """Import packages of an extra in this context.
 
     Args:
         name: the extra, as in `durable-playground[lab]`.
 
     Raises:
-        SetupError: a package is missing; says what installs it.
+        SetupError: a package is missing; says how to install it.
     """
     try:
         yield
@@ -30,6 +30,6 @@ def extra(name: str) -> Iterator[None]:
             raise
         raise SetupError(
             f"The package {error.name} is not installed.",
-            f"It comes with the extra {name!r}, and {sys.prefix} was made without that.",
+            f"It comes with the extra {name!r}, which is not installed in {sys.prefix}.",
             f'{sys.executable} -m pip install "durable-playground[{name}]"',
         ) from None

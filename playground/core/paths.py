@@ -7,25 +7,25 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-"""The folder of this very package, wherever it was imported from."""
+"""The folder of this package, wherever it was imported from."""
 CHECKOUT = PACKAGE.parent
-"""The checkout it is in, if it is in one: notebooks, requirements.txt and kind-config.yaml are there."""
+"""The checkout that contains it, if there is one, with notebooks, requirements.txt and kind-config.yaml."""
 DIRECTORY_PREFIX = "durable-playground-"
-"""Data directories of playgrounds that were not given one."""
+"""The names of data directories begin with this, if a playground was not given one."""
 PID_FILE = "keeper.pid"
-"""In a data directory: the process it belongs to. First that is whoever opens the playground, then the keeper."""
+"""The file in a data directory that names its owner: first the process that opens the playground, then the keeper."""
 
 
 def data_home() -> Path:
-    """`durable-playground` in XDG_DATA_HOME, by default in ~/.local/share; it may not be there yet.
+    """The directory for what must outlive a playground: `durable-playground` in XDG_DATA_HOME. It may not exist yet.
 
-    What must outlive a playground is kept there.
+    By default, XDG_DATA_HOME is ~/.local/share.
     """
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "durable-playground"
 
 
 def cache_dir() -> Path:
-    """The directory downloads are kept in: `durable-playground` in the user's cache. It may not exist."""
+    """The directory for downloads: `durable-playground` in the user's cache. It may not exist yet."""
     if named := os.environ.get("XDG_CACHE_HOME"):
         base = Path(named)
     else:

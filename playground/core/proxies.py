@@ -1,13 +1,12 @@
-"""Loopback goes through no proxy, whatever the environment says of proxies.
+"""Keeping loopback traffic away from proxies, whatever the environment says.
 
-A company's laptop has HTTP_PROXY, HTTPS_PROXY or ALL_PROXY set, often without naming 127.0.0.1 in NO_PROXY. A proxy
-cannot reach this machine's loopback, and everything of a playground is there: the Restate server could not
-reach its pods, a handler not the ledger, a cell not the ingress. So whoever opens a playground has loopback
-exempted in this process's environment, once, and all that is started from it inherits that: the keeper, the
-server, pods, the ledger, `!curl` in a cell. What was exempt already stays so, and what goes to anywhere else
-goes through the proxy as before.
+A company's laptop has HTTP_PROXY, HTTPS_PROXY or ALL_PROXY set, often without 127.0.0.1 in NO_PROXY. A proxy cannot
+reach this machine's loopback, and everything in a playground is there: the Restate server could not reach its pods, a
+handler could not reach the ledger, and a cell could not reach the ingress. So opening a playground exempts loopback in
+the environment of this process, and everything that is started from it inherits that: the keeper, the server, pods,
+the ledger, `!curl` in a cell. Existing exemptions stay, and all other traffic still goes through the proxy.
 
-Programs disagree about whether `no_proxy` or `NO_PROXY` counts, so both are written, and alike.
+Programs disagree on whether `no_proxy` or `NO_PROXY` counts, so both are set to the same value.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def proxies(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The variables that name a proxy, as they are spelt there."""
+    """The variables that name a proxy, in the spelling of the environment."""
     return sorted(name for name, value in environment.items() if name.lower() in PROXIES and value)
 
 
 def exempt_hosts(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The hosts that go through no proxy."""
-    told = ",".join(environment.get(name, "") for name in EXEMPT)
-    return list(dict.fromkeys(host.strip() for host in told.split(",") if host.strip()))
+    """The hosts that are exempt from proxies."""
+    listed = ",".join(environment.get(name, "") for name in EXEMPT)
+    return list(dict.fromkeys(host.strip() for host in listed.split(",") if host.strip()))
 
 
 def not_exempt(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The names of loopback that would go through a proxy; none if there is no proxy."""
+    """The names of loopback that would go through a proxy; empty if there is no proxy."""
     if not proxies(environment):
         return []
     hosts = exempt_hosts(environment)
@@ -43,11 +42,11 @@ def not_exempt(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def exempt_loopback(*urls: str, environment: MutableMapping[str, str] = os.environ) -> None:
-    """See that loopback goes through no proxy from now on, here and in what is started from here.
+    """Exempt loopback from proxies, in this process and in everything that it starts from now on.
 
     Args:
-        urls: more that must not, if they are on loopback; 127.0.0.2 for example.
-        environment: what is changed; nothing if it names no proxy.
+        urls: other addresses to exempt if they are on loopback, such as 127.0.0.2.
+        environment: what to change. If it names no proxy, nothing is changed.
     """
     if not proxies(environment):
         return

@@ -1,4 +1,4 @@
-"""The timings of a playground, and what else is chosen when it is opened."""
+"""The timings of a playground, and whatever else is chosen when it is opened."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What makes a playground quick enough to watch. Restate's own defaults are for production.
+    """Settings that make a playground quick enough to watch. Restate's own defaults are for production.
 
     Attributes:
         inactivity_timeout: seconds without progress until Restate suspends an invocation
             (Restate's default: 60; https://docs.restate.dev/services/configuration).
-        retry_interval: seconds until the first retry of a failed attempt; doubles with each
+        retry_interval: seconds until the first retry of a failed attempt; it doubles with each
             (Restate's default: 0.5).
         idle_window: seconds without an open attempt until a pod is stopped (Knative's default: 60).
-        gated: each pod serves one attempt at a time and asks the ledger before every frame, so that one
-            attempt can be killed at one point and no other with it (the crash atlas).
-        features: what the Restate server is asked to have switched on, by the names it has for them in `GET /version`:
-            a release has features that only the next one has on by default.
-        pods: "fork" starts pods from a process that has the SDK imported; "spawn" starts each afresh.
+        gated: whether each pod serves one attempt at a time and asks the ledger before every frame, so that one
+            attempt can be killed at one point without harming any other (for the crash atlas).
+        features: features to switch on in the Restate server, by their names in `GET /version`. A release has features
+            that are on by default only in the next one.
+        pods: "fork" forks pods from a process that has already imported the SDK; "spawn" starts new interpreters.
     """
 
     inactivity_timeout: float = 1.5

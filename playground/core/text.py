@@ -1,7 +1,7 @@
-"""Words and tables for people: what nbval compares, and a terminal prints.
+"""Text and tables for people, as notebooks show and nbval compares them.
 
-Text is the same in every run that did the same. Columns are aligned by characters, so a table reads in any
-fixed-width font. What comes from outside loses its control characters here.
+The text is the same in every run that does the same. Columns are aligned by characters, so a table is readable in any
+fixed-width font. Text from outside loses its control characters here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ID = re.compile(r"\b(sign_1|prom_1|inv_1)[\w-]+")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> str:
-    """Align rows under a head. Cells are cut at 60 characters and lose their control characters."""
+    """Align rows under a head. Cells are cut after 60 characters and lose their control characters."""
     cells = [[clean(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
@@ -24,13 +24,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -
 
 
 def clean(text: object) -> str:
-    """Text from outside as one short line that cannot act: no control or direction marks, ids shortened."""
+    """Text from outside as one short, harmless line: without control or direction marks, and with ids shortened."""
     line = one_line(text)
     return line if len(line) <= MAX_CELL else line[: MAX_CELL - 1] + "…"
 
 
 def one_line(text: object) -> str:
-    """Text from outside as one line that cannot act, however long."""
+    """Text from outside as one harmless line of any length."""
     return _ID.sub(r"\1…", "".join(c if c.isprintable() else " " for c in str(text)))
 
 

@@ -1,5 +1,5 @@
-# ruff: noqa: S608  (queries are put together from literal() alone)
-"""Restate's admin API: deployments, invocations, and questions in SQL about what the server knows.
+# ruff: noqa: S608  (values only get into queries through literal())
+"""Restate's admin API: deployments, invocations, and SQL queries about what the server knows.
 
 https://docs.restate.dev/references/sql-introspection
 """
@@ -23,7 +23,7 @@ from playground.restate import protocol
 from playground.restate.ingress import refusal
 
 QUERY_TIMEOUT = 15.0
-"""Seconds. For a moment after a restart the server answers queries with an error; they are asked again."""
+"""Seconds for which a query is retried: for a moment after a restart, the server answers queries with an error."""
 
 InvocationVerb = Literal["cancel", "kill", "pause", "resume", "purge", "restart-as-new"]
 
@@ -41,20 +41,20 @@ class Admin:
         self._client = door.client(30)
 
     async def features(self) -> set[str]:
-        """The features that are in force on the server, by the names it has for them.
+        """The features that are switched on in the server, by the server's names for them.
 
-        Between two releases, what was one way is another: a feature is tried out, then it is the default. What
-        differs is asked for where it matters, and each time: a server may be another one after a restart.
+        Some things differ between releases: a feature is first optional and later the default. So we ask for features
+        wherever one matters, and every time, because after a restart it may be another server.
         """
         answer = await self._request("GET", "/version")
         listed = answer.json().get("features", {}) if answer.is_success else {}
         return {name for name, on in listed.items() if on}
 
     async def check_features(self, asked_for: Iterable[str]) -> None:
-        """See that features that were asked for are in force.
+        """Check that the features that were asked for are switched on.
 
         Raises:
-            StartError: they are not.
+            StartError: some are not.
         """
         missing = set(asked_for) - await self.features() if asked_for else set()
         if missing:
@@ -67,13 +67,13 @@ class Admin:
     async def register(
         self, address: str, *, headers: Mapping[str, str] | None = None, breaking: bool
     ) -> dict[str, Any]:
-        """Register a deployment; Restate discovers it at its address. Returns what Restate found.
+        """Register a deployment. Restate discovers it at its address; returns what it found.
 
         Args:
-            headers: sent along with every request to the deployment.
+            headers: sent with every request to the deployment.
 
         Raises:
-            RequestError: it could not be discovered, or does not fit what was registered before.
+            RequestError: it could not be discovered, or is incompatible with what was registered before.
         """
         deployment = {"uri": address, "additional_headers": dict(headers or {}), "breaking": breaking}
         answer = await self._request("POST", "/deployments", json=deployment)
@@ -84,16 +84,16 @@ class Admin:
         return dict(answer.json())
 
     async def deployments(self) -> dict[str, str]:
-        """All deployments that are registered: {id: address}."""
+        """All registered deployments: {id: address}."""
         answer = await self._request("GET", "/deployments")
         rows = answer.json()["deployments"] if answer.is_success else []
         return {str(row["id"]): str(row.get("uri", "")).rstrip("/") for row in rows}
 
     async def move(self, deployment: str, address: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Say that a deployment is at another address now; what is pinned to it goes on there.
+        """Move a deployment to another address. Invocations that are pinned to it go on there.
 
         Args:
-            headers: sent along with every request to the deployment, instead of those it had.
+            headers: sent with every request to the deployment, instead of its earlier ones.
 
         Raises:
             RequestError: there is no such deployment.
@@ -106,7 +106,7 @@ class Admin:
         return dict(answer.json())
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
-        """Rows of a SQL query.
+        """The rows of an SQL query.
 
         Raises:
             RequestError: the query is wrong, or the server does not answer it in time.
@@ -118,20 +118,22 @@ class Admin:
             if rows is not None:
                 return list(rows)
             if time.monotonic() > deadline or "sql" in answer.text.lower():
-                raise refusal("Restate did not answer a query.", answer, "Try again in a moment.")
+                raise refusal(
+                    "Restate did not answer a query.", answer, "Run the cell again, or: python -m playground doctor"
+                )
             await asyncio.sleep(0.05)
 
     async def unfinished(self) -> list[dict[str, Any]]:
-        """All invocations that are not completed, newest last."""
+        """All invocations that are not completed, the newest last."""
         return await self.query(f"{_INVOCATIONS} WHERE status <> 'completed' ORDER BY created_at")
 
     async def invocations(self, ids: Iterable[str]) -> list[dict[str, Any]]:
-        """These invocations, as far as the server still knows them."""
+        """Those of these invocations that the server still knows."""
         listed = ", ".join(literal(i) for i in ids)
         return await self.query(f"{_INVOCATIONS} WHERE id IN ({listed})") if listed else []
 
     async def journal(self, invocation: str) -> list[dict[str, Any]]:
-        """An invocation's journal: [{"index", "type", "name", "target", "key", "value", "at"}]."""
+        """The journal of an invocation: [{"index", "type", "name", "target", "key", "value", "at"}]."""
         rows = await self.query(
             "SELECT index, entry_type, raw, appended_at FROM sys_journal"
             f" WHERE id = {literal(invocation)} ORDER BY index"
@@ -139,36 +141,40 @@ class Admin:
         return [_journal_entry(row) for row in rows]
 
     async def callees(self, invocation: str) -> list[tuple[int, str, str]]:
-        """What an invocation has called and sent: [(command index, invocation id, target)], from its journal."""
+        """What an invocation has called and sent, from its journal: [(command index, invocation id, target)]."""
         rows = await self.query(
             "SELECT entry_lite_json FROM sys_journal"
             f" WHERE id = {literal(invocation)} AND entry_type LIKE 'Command: %' ORDER BY index"
         )
-        found = []
+        callees = []
         for index, row in enumerate(rows):
             command = json.loads(row.get("entry_lite_json") or "{}").get("Command", {})
-            told = command.get("Call") or command.get("OneWayCall") if isinstance(command, dict) else None
-            if told:
-                (target,) = told["invocation_target"].values()
+            call = command.get("Call") or command.get("OneWayCall") if isinstance(command, dict) else None
+            if call:
+                (target,) = call["invocation_target"].values()
                 names = [target["name"], target.get("key"), target["handler"]]
-                found.append((index, told["invocation_id"], "/".join(name for name in names if name is not None)))
-        return found
+                callees.append((index, call["invocation_id"], "/".join(name for name in names if name is not None)))
+        return callees
 
     async def from_ingress(self) -> list[str]:
-        """Ids of the invocations that a client has made, finished ones too, as far as Restate keeps them."""
+        """Ids of the invocations that clients have made, including finished ones that Restate still keeps."""
         rows = await self.query("SELECT id FROM sys_invocation WHERE invoked_by = 'ingress'")
         return [row["id"] for row in rows]
 
     async def outcome(self, invocation: str) -> tuple[bytes | None, tuple[int, str] | None]:
-        """Wait until an invocation ends; its result from the journal: (result, None) or (None, failure).
+        """Wait until an invocation ends, and read its outcome from the journal: (result, None) or (None, failure).
 
         Raises:
-            RequestError: Restate knows no such invocation.
+            RequestError: Restate does not know this invocation.
         """
         while True:
             rows = await self.invocations([invocation])
             if not rows:
-                raise RequestError(f"Restate knows no invocation {invocation}.", "It may have been purged.", "pg.send")
+                raise RequestError(
+                    f"Restate does not know the invocation {invocation}.",
+                    "It may have been purged.",
+                    "Send the request again: pg.send(...)",
+                )
             if rows[0]["status"] == "completed":
                 break
             await asyncio.sleep(0.1)
@@ -178,11 +184,11 @@ class Admin:
         return None, (500, rows[0].get("completion_failure") or "it ended without a result")
 
     async def state(self, service: str, key: str) -> dict[str, str]:
-        """An object's state: {name: value as text}."""
+        """The state of an object: {name: value as text}."""
         return as_text(await self.raw_state(service, key))
 
     async def raw_state(self, service: str, key: str) -> dict[str, bytes]:
-        """An object's state as it is stored: {name: value}."""
+        """The state of an object as it is stored: {name: value}."""
         rows = await self.query(
             f"SELECT key, value FROM state WHERE service_name = {literal(service)}"
             f" AND service_key = {literal(key)} ORDER BY key"
@@ -192,14 +198,14 @@ class Admin:
     async def set_state(
         self, service: str, key: str, state: Mapping[str, bytes], *, instead_of: Mapping[str, bytes] | None = None
     ) -> None:
-        """Ask that an object's state be replaced as a whole.
+        """Ask Restate to replace the whole state of an object.
 
-        Restate answers when it has accepted the change. It applies it when it is the change's turn: like
-        an exclusive handler's invocation, it waits for the key's lock.
+        Restate answers when it has accepted the change, and applies it later: like a call to an exclusive handler, the
+        change has to wait for the key's lock.
 
         Args:
-            state: the new state; what is not in it is removed.
-            instead_of: the state it is meant to replace. If it is another by then, Restate drops the change.
+            state: the new state. Names that are not in it are removed.
+            instead_of: the state that it is meant to replace. If the state differs by then, Restate drops the change.
 
         Raises:
             RequestError: there is no such object.
@@ -210,11 +216,11 @@ class Admin:
         answer = await self._request("POST", f"/services/{quote(service, safe='')}/state", json=change)
         if not answer.is_success:
             raise refusal(
-                f"Restate did not accept a new state of {service}/{key}.", answer, "pg.state shows it as it is."
+                f"Restate did not accept a new state of {service}/{key}.", answer, "pg.state shows the current one."
             )
 
     async def queue(self, service: str, key: str) -> tuple[str, list[str]]:
-        """Who holds a key's lock (an invocation id, or empty), and who waits, in order."""
+        """The invocation that holds a key's lock (empty if none), and those that wait for it, in order."""
         if "vqueues" in await self.features():
             return await self._virtual_queue(service, key)
         where = f"WHERE service_name = {literal(service)} AND service_key = {literal(key)}"
@@ -225,11 +231,11 @@ class Admin:
         return (holder[0]["invocation_id"] if holder else ""), [row["id"] for row in waiting]
 
     async def _virtual_queue(self, service: str, key: str) -> tuple[str, list[str]]:
-        """The same where each key has a virtual queue.
+        """The same, for a server on which each key has a virtual queue.
 
-        A queue holds all that is not finished, in stages, and what holds the lock comes first: also if it is
-        suspended, or back in the inbox between two attempts. What starts later is in the inbox, too, and so is a
-        new state that was set from outside: neither is an invocation that waits for the lock.
+        Such a queue holds everything unfinished, in stages. Whatever holds the lock comes first, even if it is
+        suspended, or back in the inbox between two attempts. The inbox also holds invocations that start later, and
+        new states that were set from outside; neither of these waits for the lock.
         """
         rows = await self.query(
             "SELECT entry_id, has_lock FROM sys_vqueues WHERE stage IN ('inbox', 'running', 'suspended', 'paused')"
@@ -244,10 +250,10 @@ class Admin:
         """Cancel, kill, pause, resume … an invocation.
 
         Args:
-            options: of the verb: `deployment` of resume, `from` and `deployment` of restart-as-new.
+            options: for the verb: `deployment` for resume, `from` and `deployment` for restart-as-new.
 
         Raises:
-            RequestError: Restate refused, for example because it is completed.
+            RequestError: Restate refused, for example because the invocation is completed.
         """
         path = f"/invocations/{quote(invocation, safe='')}/{verb}"
         answer = await self._request("PATCH", path, params=options)
@@ -256,7 +262,7 @@ class Admin:
         return dict(answer.json()) if answer.content else {}
 
     async def close(self) -> None:
-        """Close connections."""
+        """Close its connections."""
         await self._client.aclose()
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -266,9 +272,13 @@ class Admin:
             try:
                 return await self._client.request(method, path, **options)
             except httpx.TransportError as error:
-                # Everything asked here may be asked twice: registering and the verbs are idempotent.
+                # Every request here may be sent twice: registering and the verbs are idempotent.
                 if time.monotonic() > deadline:
-                    raise RequestError("Restate's admin API does not answer.", repr(error), "pg.close()") from error
+                    raise RequestError(
+                        "Restate's admin API does not answer.",
+                        repr(error),
+                        "Open a new playground: pg.close(), then pg = Playground.open()",
+                    ) from error
                 await asyncio.sleep(0.05)
 
 
@@ -280,12 +290,12 @@ _INVOCATIONS = (
 
 
 def as_text(state: Mapping[str, bytes]) -> dict[str, str]:
-    """State values as text, whatever their bytes are."""
+    """State values as text, even if their bytes are not."""
     return {name: value.decode("utf-8", "replace") for name, value in state.items()}
 
 
 def state_version(state: Mapping[str, bytes]) -> str:
-    """What Restate compares to tell whether a state is still the one a change was meant for."""
+    """The version by which Restate sees whether a state is still the one that a change was meant for."""
     digest = hashlib.sha256()
     for position, (name, value) in enumerate(sorted((name.encode(), value) for name, value in state.items())):
         digest.update(position.to_bytes(8, "big") + b"\1" + name + b"\2" + value + b"\3")
@@ -298,7 +308,7 @@ def literal(text: str) -> str:
 
 
 def _journal_entry(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of `sys_journal`: its `raw` is the protocol message, without the frame around it."""
+    """A journal entry from a row of `sys_journal`, whose `raw` is the protocol message without its frame."""
     group, _, name = row["entry_type"].partition(": ")
     entry: dict[str, Any] = {"index": row["index"], "type": row["entry_type"], "at": row.get("appended_at")}
     if group == "Command":
@@ -322,7 +332,7 @@ def _journal_entry(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_json(text: str | None) -> Any:
-    """A payload as the value it stands for, or as the text it is if that is not JSON."""
+    """A payload as a JSON value; if it is not JSON, as text."""
     if not text:
         return None
     try:

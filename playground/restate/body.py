@@ -1,4 +1,4 @@
-"""Request bodies, held against the JSON schema that a handler's SDK has told Restate."""
+"""Checking request bodies against the JSON schema of a handler, as its SDK has reported it to Restate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playground.restate.target import Target
 
 
 def as_body(value: Any) -> Any:
-    """A body in a form a recording can keep."""
+    """A body in a form that a recording can keep."""
     try:
         return json.loads(json.dumps(value))
     except (TypeError, ValueError):
@@ -21,13 +21,13 @@ def as_body(value: Any) -> Any:
 
 
 def check_body(target: Target, body: Any, services: Iterable[Mapping[str, Any]]) -> None:
-    """Hold a body against what a handler says it takes.
+    """Check a body against what a handler says it takes.
 
-    Restate would accept it, and the handler would then fail on it, and fail again on every retry.
+    Restate would accept a wrong body, and the handler would then fail on it, again on every retry.
 
     Args:
         target: the handler.
-        body: what it is to get, or NO_BODY.
+        body: the body, or NO_BODY.
         services: the deployed services, with each handler's `input` and `schema`.
 
     Raises:
@@ -56,14 +56,14 @@ def check_body(target: Target, body: Any, services: Iterable[Mapping[str, Any]])
             f"{target} does not take this body: {error.message[:300]}.",
             f"Its handler expects {handler['input']}"
             + (f", and at {error.json_path} found something else." if error.path else "."),
-            "Sent all the same, the handler would fail on every retry. Correct the body.",
+            "Correct the body. If it were sent like this, the handler would fail on every retry.",
         )
 
 
 def _first_error(schema: Any, body: Any) -> Any:
     """What is wrong with a body, or None."""
-    # jsonschema imports, for a format that is not checked here, a package that takes two seconds to load, and
-    # does without it if it is not there. A learner's first request should not wait for that.
+    # For a format that is not checked here, jsonschema imports a package that takes two seconds to load, but does
+    # without it if it is missing. A learner's first request should not have to wait for that.
     slow = "rfc3987_syntax"
     hidden = slow not in sys.modules
     if hidden:

@@ -26,22 +26,22 @@ class Ingress:
 
     Args:
         door: the way to it.
-        ready: waits until the server is ready; a request that could not even connect is sent again after it.
+        ready: waits until the server is ready. A request that could not connect is sent again after that.
     """
 
     def __init__(self, door: Door, ready: Callable[[], Awaitable[None]]) -> None:
         self._ready = ready
-        # Waiting for a result has a deadline of its own.
+        # Waiting for a result has its own deadline.
         self._client = door.client(httpx.Timeout(None, connect=5), connections=None)
 
     async def send(
         self, target: Target, body: Any, *, idempotency_key: str | None = None, delay: float | None = None
     ) -> tuple[str, bool]:
-        """Have a request accepted; returns (invocation id, whether it is a new invocation).
+        """Send a request. Returns (invocation id, whether it is new) once Restate has accepted it.
 
         Args:
-            body: anything JSON can say, or NO_BODY.
-            idempotency_key: requests with the same key are one invocation.
+            body: a JSON value, or NO_BODY.
+            idempotency_key: requests with the same key become one invocation.
             delay: seconds until it starts.
 
         Raises:
@@ -57,22 +57,22 @@ class Ingress:
             )
         except httpx.TransportError as error:
             raise RequestError(
-                f"It is not known whether Restate has accepted the request to {target}.",
-                f"The connection broke before the answer came: {type(error).__name__}.",
-                "pg.invocations lists it if it has. With an idempotency_key it can be sent again without harm.",
+                f"It is unknown whether Restate has accepted the request to {target}.",
+                f"The connection broke before the answer arrived: {type(error).__name__}.",
+                "If it has, pg.invocations lists it. A request with an idempotency_key can safely be sent again.",
             ) from error
         if answer.status_code not in (200, 202):
             raise refusal(
-                f"Restate did not accept the request to {target}.", answer, "pg.services shows what takes requests now."
+                f"Restate did not accept the request to {target}.", answer, "pg.services shows what can be called now."
             )
-        told = answer.json()
-        return told["invocationId"], told.get("status") != "PreviouslyAccepted"
+        accepted = answer.json()
+        return accepted["invocationId"], accepted.get("status") != "PreviouslyAccepted"
 
     async def attach(self, invocation: str) -> tuple[bytes | None, tuple[int, str] | None]:
-        """Wait until an invocation ends; returns (result, None) or (None, (code, message)).
+        """Wait until an invocation ends. Returns (result, None) or (None, (code, message)).
 
         Raises:
-            RequestError: Restate knows no such invocation.
+            RequestError: Restate does not know this invocation.
         """
         while True:
             try:
@@ -80,22 +80,22 @@ class Ingress:
             except RequestError:
                 raise
             except httpx.TransportError:
-                await asyncio.sleep(0.05)  # the server died while we waited; the invocation did not
+                await asyncio.sleep(0.05)  # the server died while we waited, but the invocation did not
                 continue
             if answer.is_success:
                 return answer.content, None
-            told = _json(answer)
-            if told.get("source") == "ingress":
+            failure = _json(answer)
+            if failure.get("source") == "ingress":
                 raise refusal(
-                    f"The result of {invocation} cannot be had.", answer, "pg.invocations lists what is known."
+                    f"The result of {invocation} is not available.", answer, "pg.invocations lists what is known."
                 )
-            return None, (int(told.get("code", answer.status_code)), str(told.get("message", answer.text)))
+            return None, (int(failure.get("code", answer.status_code)), str(failure.get("message", answer.text)))
 
     async def complete_awakeable(self, awakeable: str, *, value: Any = NO_BODY, reason: str | None = None) -> None:
         """Resolve an awakeable with a value, or reject it with a reason.
 
         Raises:
-            RequestError: it is not an awakeable's id.
+            RequestError: this is not the id of an awakeable.
         """
         if reason is None:
             content, headers = encode(None if value is NO_BODY else value)
@@ -108,12 +108,12 @@ class Ingress:
                 answer = await self._request("POST", path, content=content, headers=headers)
                 break
             except httpx.TransportError:
-                await asyncio.sleep(0.05)  # the server died before it answered; of two completions the first counts
+                await asyncio.sleep(0.05)  # the server died before it answered; a second completion changes nothing
         if not answer.is_success:
             raise refusal(f"{awakeable!r} cannot be completed.", answer, "Take the id from inv.awakeables.")
 
     async def close(self) -> None:
-        """Close connections."""
+        """Close its connections."""
         await self._client.aclose()
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -122,14 +122,14 @@ class Ingress:
             try:
                 return await self._client.request(method, path, **options)
             except httpx.ConnectError:
-                await asyncio.sleep(0.05)  # it never arrived, so sending it again is safe
+                await asyncio.sleep(0.05)  # the request never arrived, so it is safe to send it again
 
 
 def encode(body: Any) -> tuple[bytes | None, dict[str, str]]:
-    """A body as bytes with its header; bytes are passed on as they are.
+    """A body as bytes, with its header. A body that is bytes already is passed on unchanged.
 
     Raises:
-        RequestError: JSON cannot say it.
+        RequestError: it cannot be written as JSON.
     """
     if body is NO_BODY:
         return None, {}
@@ -140,20 +140,20 @@ def encode(body: Any) -> tuple[bytes | None, dict[str, str]]:
     except (TypeError, ValueError) as error:
         raise RequestError(
             "The body cannot be sent.",
-            f"Requests carry JSON, and JSON cannot say it: {error}.",
+            f"Requests carry JSON, and this cannot be written as JSON: {error}.",
             "Send dicts, lists, strings, numbers, booleans or None.",
         ) from error
 
 
 def refusal(what: str, answer: httpx.Response, fix: str = "") -> RequestError:
-    """An error out of what Restate answered."""
-    told = _json(answer)
-    return RequestError(what, f"Restate says: {told.get('message', answer.text)} ({answer.status_code})", fix)
+    """An error that quotes Restate's answer."""
+    message = _json(answer).get("message", answer.text)
+    return RequestError(what, f"Restate says: {message} ({answer.status_code})", fix)
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:
     try:
-        told = answer.json()
+        value = answer.json()
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return value if isinstance(value, dict) else {}

@@ -1,20 +1,18 @@
 """Reading the service protocol: the frames between the Restate server and a pod.
 
-Both directions of an `/invoke` stream are a sequence of frames. A frame is an 8-byte header (type
-u16, flags u16, length u32, big-endian) and a protobuf message of that length. Types come in three
-groups, and the group tells what a frame means:
+Each direction of an `/invoke` stream is a sequence of frames. A frame is an 8-byte header (type u16, flags u16, length
+u32, big-endian), followed by a protobuf message of that length. There are three groups of types:
 
 * 0x0000  control: Start, Suspension, Error, End, ProposeRunCompletion …
 * 0x0400  commands: what the handler asked for. They are journal entries.
-* 0x8000  notifications: the completion of command `type - 0x8000 + 0x0400`. Also journal entries.
-  0xFBFF is a signal (an awakeable's completion, or a cancellation).
+* 0x8000  notifications: the completion of command `type - 0x8000 + 0x0400`. They are journal entries too. 0xFBFF is a
+  signal (an awakeable's completion, or a cancellation).
 
-We never write frames and never need a message whole, so this reads protobuf's wire format directly
-and picks the few fields the table below names. Whatever is not understood stays bytes: a newer
-server must not break a lesson. Restate's journal (`sys_journal.raw`) holds the same messages, so the
-same table reads it.
+We never write frames and never need a whole message, so this module reads protobuf's wire format directly, and picks
+the few fields named in the tables below. Whatever it does not understand stays bytes, so that a newer server does not
+break a lesson. Restate's journal (`sys_journal.raw`) holds the same messages, so the same code reads it.
 
-Source of types and field numbers:
+The types and field numbers come from:
 https://github.com/restatedev/restate/blob/main/service-protocol/dev/restate/service/protocol.proto
 """
 
@@ -68,7 +66,7 @@ COMMAND_TYPES = {name: number for number, name in COMMAND_NAMES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as it stood on the wire.
+    """One frame as it was on the wire.
 
     Attributes:
         type: the frame's type number.
@@ -84,8 +82,8 @@ class Frame:
 class FrameReader:
     """Cuts a byte stream into frames, wherever the stream was split.
 
-    `feed` returns the frames that became complete. Bytes are only ever looked at, never changed, so a
-    caller that passes the original bytes on cannot break the stream, whatever they contain.
+    It only reads bytes and never changes them. So a caller that passes the original bytes on cannot break the stream,
+    whatever they contain.
     """
 
     def __init__(self) -> None:
@@ -93,11 +91,11 @@ class FrameReader:
 
     @property
     def pending(self) -> int:
-        """Bytes of a frame that is not complete yet."""
+        """How many bytes of an incomplete frame have arrived."""
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Add bytes; return the frames completed by them, in order."""
+        """Add bytes. Returns the frames that they complete, in order."""
         buffer = self._buffer
         buffer += data
         frames: list[Frame] = []
@@ -126,7 +124,7 @@ def is_notification(kind: int) -> bool:
 
 
 def type_name(kind: int) -> str:
-    """A frame type's name, e.g. "Call", "Call completion", "Signal", or its number if unknown."""
+    """The name of a frame type, e.g. "Call", "Call completion", "Signal"; its number if it is unknown."""
     if kind == SIGNAL:
         return "Signal"
     if kind == CALL_INVOCATION_ID:
@@ -142,7 +140,7 @@ class Malformed(ValueError):
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Walk a protobuf message: (field number, integer or bytes), in wire order.
+    """Walk through a protobuf message: (field number, integer or bytes), in wire order.
 
     Raises:
         Malformed: the bytes are not protobuf.
@@ -185,21 +183,21 @@ def _varint(message: bytes, position: int) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Message:
-    """The fields of a frame that a recording needs, whatever its type.
+    """The fields of a frame that a recording needs, for all types of frames.
 
     Attributes:
-        completion: completion id this command waits for, or this notification completes.
-        callee_completion: completion id under which a call's invocation id arrives.
-        signal: number or name of the signal that arrived.
+        completion: the completion id that this command waits for, or that this notification completes.
+        callee_completion: the completion id with which the invocation id of a call arrives.
+        signal: the number or name of the signal that arrived.
         name: the entry's name, e.g. of a `ctx.run`.
         target: "Service/handler" or "Object/key/handler" of a call.
         key: state key or promise name.
-        value: payload in or out, undecoded.
+        value: the payload in or out, undecoded.
         failure: (code, message) of a terminal failure.
         invocation: an invocation id (of a callee, or the one addressed).
-        until: Unix milliseconds a sleep or a delayed call ends.
+        until: when a sleep or a delayed call ends, in Unix milliseconds.
         waits_for: (completion ids, signal numbers or names) of a suspension.
-        extra: what only one type has.
+        extra: what only one type of frame has.
     """
 
     completion: int | None = None
@@ -217,10 +215,10 @@ class Message:
 
 
 def decode(kind: int, payload: bytes) -> Message:
-    """Read the fields a recording needs from a frame's message.
+    """Read from a frame's message the fields that a recording needs.
 
     Raises:
-        Malformed: the payload is not protobuf, or a field has not the type the protocol gives it.
+        Malformed: the payload is not protobuf, or a field does not have the type that the protocol gives it.
     """
     got: dict[int, list[Any]] = {}
     for number, value in fields(payload):
@@ -254,7 +252,7 @@ def _inner(got: dict[int, list[Any]], number: int) -> bytes:
 
 
 def _fails(message: Message, failure: bytes) -> None:
-    """Read a nested `Failure`: its code, its message and, from version 6 on, what the handler said besides."""
+    """Read a nested `Failure`: its code, its message and, from version 6 on, the handler's metadata."""
     code, text = 0, b""
     metadata: dict[str, str] = {}
     for number, value in fields(failure):
@@ -290,7 +288,7 @@ def _notification(message: Message, got: dict[int, list[Any]]) -> None:
         message.extra["keys"] = _keys(got[17][-1])
 
 
-# Where each command keeps what. Fields 10 and 11 (completion ids) and 12 (name) mean the same in all.
+# The field numbers by command. Fields 10 and 11 (completion ids) and 12 (name) are the same in all of them.
 _KEY = {0x0402: 1, 0x0403: 1, 0x0404: 1, 0x0407: 1, 0x0409: 1, 0x040A: 1, 0x040B: 1}
 _VALUE = {0x0400: 14, 0x0401: 14, 0x0403: 3, 0x0407: 14, 0x040B: 2, 0x0410: 5, 0x0414: 2}
 _FAILURE = {0x0401: 15, 0x040B: 3, 0x0410: 6, 0x0414: 3}
@@ -336,7 +334,7 @@ def _control(kind: int, message: Message, got: dict[int, list[Any]]) -> None:
             "retries": got.get(7, [0])[-1],
         }
     elif kind in (SUSPENSION, AWAITING_ON):
-        # Up to version 6 the lists are the message's own; version 7 nests them in a tree of futures.
+        # Up to version 6 the message itself has the lists; version 7 nests them in a tree of futures.
         completions: list[int] = []
         signals: list[int | str] = []
         if 4 in got or (kind == AWAITING_ON and 1 in got):
@@ -362,7 +360,7 @@ def _control(kind: int, message: Message, got: dict[int, list[Any]]) -> None:
 
 
 def _numbers(values: list[Any]) -> list[int]:
-    """A repeated integer field, packed or not."""
+    """The values of a repeated integer field, packed or not."""
     numbers: list[int] = []
     for value in values:
         if isinstance(value, int):

@@ -1,7 +1,7 @@
-"""A Restate server's settings for a playground, on either backend: quick enough to watch, small, and silent.
+"""The settings of a Restate server for a playground, on either backend: quick enough to watch, small, and silent.
 
-Restate's own defaults are for production. Each setting is an environment variable; `restate-server
---dump-config` prints what can be set (`__` between levels, `_` for `-`).
+Restate's own defaults are for production. Each setting is an environment variable. `restate-server --dump-config`
+prints all of them (`__` separates levels, and `_` stands for `-`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ MAX_RETRY_INTERVAL = "5s"
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The variables that are the same wherever the server runs; addresses and directories are the backend's."""
+    """The variables that are the same wherever the server runs. Each backend adds addresses and directories."""
     return {
         "RESTATE_LISTEN_MODE": "tcp",
         "RESTATE_DISABLE_TELEMETRY": "true",

@@ -1,7 +1,7 @@
 """Targets, written exactly as in Restate's ingress URL: `Service/handler`, `Object/key/handler`.
 
-What Restate itself would answer to a wrong target is short; a playground knows what is deployed, and so
-can say what was meant.
+Restate's own answer to a wrong target is short. A playground knows what is deployed, so it can say what was probably
+meant.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from playground.errors import RequestError
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A handler to address, with a key if it belongs to an object or a workflow."""
+    """A handler to call, with a key if it belongs to an object or a workflow."""
 
     service: str
     handler: str
@@ -25,7 +25,7 @@ class Target:
 
     @property
     def path(self) -> str:
-        """Its path at the ingress, percent-encoded."""
+        """Its path in the ingress URL, percent-encoded."""
         parts = [self.service, *([self.key] if self.key is not None else []), self.handler]
         return "/".join(quote(part, safe="") for part in parts)
 
@@ -34,15 +34,15 @@ class Target:
 
 
 def parse_target(text: str, offered: Iterable[Mapping[str, Any]]) -> Target:
-    """Read a target and hold it against what is deployed.
+    """Parse a target and check it against what is deployed.
 
     Args:
-        text: "Service/handler", "Object/key/handler" or "Workflow/key/run"; parts may be
-            percent-encoded, as they must be when a key contains a slash.
+        text: "Service/handler", "Object/key/handler" or "Workflow/key/run". Parts may be percent-encoded, as they must
+            be when a key contains a slash.
         offered: the deployed services, each {"name", "type", "handlers": [{"name"}]}.
 
     Raises:
-        RequestError: no such service or handler, or a key is missing or too much.
+        RequestError: there is no such service or handler, or a key is missing or superfluous.
     """
     services = {service["name"]: service for service in offered}
     parts = [unquote(part) for part in str(text).strip("/").split("/")]

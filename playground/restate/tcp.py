@@ -1,11 +1,11 @@
-"""A TCP door to a server that has none: a loopback port for programs that cannot speak to a Unix socket.
+"""A loopback port for a server on a Unix socket, for programs that cannot use the socket.
 
-A port of this machine is open to all of its users, and to every web page that is shown on it. So what is behind
-this one is reached only by the URL that was handed out: a random secret is the first part of its path, and it
-is taken off before anything is passed on. A browser that was led here by a name of its own (DNS rebinding) or
-by another page is refused, whatever it knows.
+A port is open to all users of this machine, and to every web page that is shown on it. So whatever is behind this port
+can only be reached with the URL that was handed out: the first part of its path is a random secret, which is removed
+before anything is passed on. A browser that comes here by another host name (DNS rebinding) or from another page is
+refused, even if it has the secret.
 
-Each connection carries one request, and the server is told so: nothing gets by behind a request that was let in.
+Each connection carries one request, and the server is told so. So no second request can slip in behind the first.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from playground.core.door import Door
 from playground.restate.ui import at_prefix, is_ui
 
 MAX_HEAD = 1 << 16
-"""Bytes of a request's first line and headers, at most."""
+"""The most bytes that the first line and the headers of a request may have."""
 HEAD_TIMEOUT = 10.0
-"""Seconds a client has for them."""
+"""Seconds that a client has to send them."""
 PATIENCE = 10.0
-"""Seconds a request waits for a server that is just being restarted."""
+"""Seconds that a request waits for a server that is being restarted."""
 LINGER = 2.0
-"""Seconds a client has to hear an answer that came before all it had to send."""
+"""Seconds that a client has to read an answer that came before it had sent everything."""
 CHUNK = 1 << 16
 
 _HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te", b"trailer"}
@@ -56,7 +56,7 @@ class TcpDoor:
 
     @property
     def url(self) -> str:
-        """Base URL for any HTTP client; whoever has it is let in."""
+        """The base URL for any HTTP client. Whoever has it is let in."""
         return f"http://127.0.0.1:{self._port}/{self._secret}"
 
     @property
@@ -65,7 +65,7 @@ class TcpDoor:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Stop listening, and close what is open."""
+        """Stop listening, and close open connections."""
         if self._server is not None:
             self._server.close()
         ending = list(self._open)
@@ -98,15 +98,15 @@ class TcpDoor:
             await writer.drain()
             await _linger(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-            pass  # the client, or the server, has gone away: the other sees its connection closed
+            pass  # client or server has gone away; the other one sees its connection closed
         finally:
             writer.close()
 
     def _let_in(self, head: bytes) -> bytes:
-        """The request's head as it is passed on.
+        """The head of a request as it is passed on.
 
         Raises:
-            _Refused: it does not know the secret, or comes from elsewhere.
+            _Refused: it lacks the secret, or comes from another page or host name.
         """
         first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
         parts = first.split(b" ")
@@ -130,7 +130,7 @@ class TcpDoor:
         return b"\r\n".join([b" ".join((method, target, version)), *kept, b"connection: close", b"", b""])
 
     async def _ui(self, method: str, path: str) -> bytes:
-        """A file of Restate's UI, as it works behind the secret."""
+        """The answer with a file of Restate's UI, adapted to the secret in its path."""
         if self._client is None:
             self._client = self._behind.client(HEAD_TIMEOUT)
         try:
@@ -165,7 +165,7 @@ class TcpDoor:
 
 
 def secret_of(url: str) -> str:
-    """What is secret in an address: its path."""
+    """The secret part of an address: its path."""
     return urlsplit(url).path.strip("/")
 
 
@@ -181,16 +181,16 @@ class _Refused(Exception):
 
 def _field(line: bytes) -> tuple[bytes, bytes]:
     name, colon, value = line.partition(b":")
-    if not colon or not name or name != name.strip():  # folded lines too: whoever writes those has something in mind
+    if not colon or not name or name != name.strip():  # also refuses folded lines, which only an attacker would send
         raise _Refused("400 Bad Request")
     return name.lower(), value.strip()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inner: socket.socket) -> None:
-    """Carry bytes both ways until the answer is complete, or nobody waits for it any more.
+    """Carry bytes both ways until the answer is complete or the client is gone.
 
-    A server may answer before it has read the whole body, and close. The answer is there to be read although
-    nothing can be written any more; asyncio's streams drop it then, so this side is a bare socket.
+    A server may answer and close before it has read the whole body. Its answer can still be read although nothing can
+    be written any more. Asyncio's streams would drop the answer, so this side is a bare socket.
     """
     loop = asyncio.get_running_loop()
 
@@ -206,14 +206,14 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, i
     asking, answering = asyncio.ensure_future(ask()), asyncio.ensure_future(answer())
     try:
         await asyncio.wait((asking, answering), return_when=asyncio.FIRST_COMPLETED)
-        if not asking.done() or asking.exception() is not None:  # else the client has gone away
+        if not asking.done() or asking.exception() is not None:  # otherwise the client is gone
             await asyncio.wait((answering,))
     finally:
         await _end((asking, answering))
 
 
 async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Read what a client still sends after its answer: a connection closed on unread bytes is reset, answer and all."""
+    """Read what the client still sends: closing with unread bytes would reset the connection, and lose the answer."""
     writer.write_eof()
     async with asyncio.timeout(LINGER):
         while await reader.read(CHUNK):

@@ -1,8 +1,8 @@
-"""Restate's own UI, at another path than its own.
+"""Serving Restate's own UI under another path.
 
-It is built for the path `/ui/`, and asks the admin API of its own origin. Behind a path of Jupyter's, or behind a
-secret, both have that as a prefix. So the paths of its files are rewritten as they pass; and what the page fetches from
-its origin is fetched behind the prefix, without the page's knowing: it compares paths with those it expects.
+It is built for the path `/ui/`, and queries the admin API at the root of its origin. Behind Jupyter or a secret, both
+have a prefix. So the paths of its files are rewritten as they pass. What the page fetches from its origin is
+redirected to the prefix, invisibly to the page, because it compares paths with the ones it expects.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _FETCH = """<script>(() => {
 
 
 def is_ui(path: str) -> bool:
-    """Whether a path of the admin API is the UI's."""
+    """Whether a path of the admin API belongs to the UI."""
     return path == "/ui" or path.startswith("/ui/")
 
 
 def at_prefix(body: bytes, prefix: str) -> bytes:
-    """A file of the UI for use behind a prefix, e.g. "/user/ada/restate/x/admin"."""
-    if not _PREFIX.fullmatch(prefix):  # it goes into scripts
-        raise ValueError(f"no prefix of a path: {prefix!r}")
+    """A file of the UI, adapted to a prefix such as "/user/ada/restate/x/admin"."""
+    if not _PREFIX.fullmatch(prefix):  # it is inserted into scripts
+        raise ValueError(f"not a prefix of a path: {prefix!r}")
     body = _UI.sub(prefix.encode() + b"/ui", body)
     if body.startswith(b"<!DOCTYPE html>"):
         body = body.replace(b"<head>", b"<head>" + _FETCH.replace("PREFIX", prefix).encode(), 1)

@@ -1,4 +1,4 @@
-"""Which Restate server the playground works with."""
+"""The version of the Restate server that the playground works with."""
 
 SERVER_VERSION = "1.7.12"
-"""The one place that pins it, for a process and for an image; `backends.local.binary` has its checksums."""
+"""The only place that pins it, for processes and images. The checksums are in `backends.local.binary`."""

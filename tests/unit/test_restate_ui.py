@@ -21,7 +21,7 @@ def test_a_page_fetches_behind_the_prefix() -> None:
 
 @pytest.mark.parametrize("prefix", ['/"', "/</script>", "/a b", "/`", "/\\"])
 def test_what_could_end_a_string_is_no_prefix(prefix: str) -> None:
-    with pytest.raises(ValueError, match="no prefix"):
+    with pytest.raises(ValueError, match="not a prefix"):
         at_prefix(b"", prefix)
 
 
