@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import tempfile
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -14,6 +16,11 @@ DIRECTORY_PREFIX = "durable-playground-"
 """The names of data directories begin with this, if a playground was not given one."""
 PID_FILE = "keeper.pid"
 """The file in a data directory that names its owner: first the process that opens the playground, then the keeper."""
+
+MAX_SOCKET_PATH = 103
+"""Bytes of a Unix socket's path that macOS allows. Linux allows 107."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9/._+-]+")
 
 
 def data_home() -> Path:
@@ -31,3 +38,31 @@ def cache_dir() -> Path:
     else:
         base = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
     return base / "durable-playground"
+
+
+def fits_socket(path: Path) -> bool:
+    """Whether a Unix socket can have this path, and a URL can contain it: only plain characters are safe there."""
+    return len(os.fsencode(path)) <= MAX_SOCKET_PATH and _PLAIN.fullmatch(str(path)) is not None
+
+
+def short_places() -> list[Path]:
+    """The directories where a short path can be made, best first, each once."""
+    named = (os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp", tempfile.gettempdir())  # noqa: S108
+    return list(dict.fromkeys(Path(name) for name in named if name and os.path.isdir(name)))
+
+
+def short_directory(prefix: str, socket: str) -> Path | None:
+    """A new directory that only its owner may enter, with a path that is short enough for sockets; None if none is.
+
+    Args:
+        socket: the longest path of a socket, below the directory.
+    """
+    for place in short_places():
+        try:
+            made = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        except OSError:
+            continue
+        if fits_socket(made / socket):
+            return made
+        made.rmdir()
+    return None

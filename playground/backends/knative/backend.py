@@ -100,17 +100,17 @@ class KnativeBackend:
     @property
     def ingress(self) -> Door:
         """The way to Restate's ingress."""
-        return Door(self._there.url(0))
+        return self._there.door("ingress")
 
     @property
     def admin(self) -> Door:
         """The way to Restate's admin API."""
-        return Door(self._there.url(1))
+        return self._there.door("admin")
 
     @property
     def ledger_url(self) -> str:
         """Base URL of the ledger, for us; pods have another one as LEDGER_URL."""
-        return self._there.url(2)
+        return self._there.ledger_url
 
     @property
     def condition(self) -> Condition:

@@ -1,21 +1,26 @@
-"""A loopback port that leads to a pod's port, for clusters that map none: what `kubectl port-forward` does.
+"""A way of our own to a pod's port, for clusters that map none: what `kubectl port-forward` does.
 
-The port stays while pods come and go. A connection that arrives while there is no pod waits for the next
-one, as it would in a socket's backlog; one that was open when its pod died is closed.
+It stays while pods come and go. A connection that arrives while there is no pod waits for the next one, as it would
+in a socket's backlog; one that was open when its pod died is closed.
 
-Each connection is a websocket to the API server. The first message on each of its channels is the
-port's number; after it, channel 0 carries the bytes and channel 1 an error.
+Each connection is a websocket to the API server. The first message on each of its channels is the port's number;
+after it, channel 0 carries the bytes and channel 1 an error.
+
+kr8s has a port-forward, too. It listens on a TCP port only, which every user of the machine may connect to; a Unix
+socket is its owner's alone. It takes a port at random and does not wait for a pod that is just being replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx_ws
 
 from playground.backends.knative.api import ApiError, Kubernetes
+from playground.core.door import Door
 
 PATIENCE = 30.0
 """Seconds a connection waits for a pod."""
@@ -24,28 +29,31 @@ DATA, ERROR = 0, 1
 
 
 class PortForward:
-    """Listens on loopback and leads connections to a pod.
+    """Listens on this machine and leads connections to a pod.
 
     Args:
         pod: waits until there is a pod to lead to, and gives its name.
         port: the pod's port.
+
+    Attributes:
+        door: the way in, once it has been started.
     """
+
+    door: Door
 
     def __init__(self, kubernetes: Kubernetes, pod: Callable[[], Awaitable[str]], port: int) -> None:
         self._kubernetes, self._pod, self._port = kubernetes, pod, port
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Listen on a free port."""
-        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        assert self._server is not None
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return f"http://{host}:{port}"
+    async def start(self, socket: Path | None = None) -> None:
+        """Listen: on this Unix socket, or on a free port of loopback, if what is behind it asks for a secret."""
+        if socket is None:
+            self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
+            self.door = Door("http://127.0.0.1:{1}".format(*self._server.sockets[0].getsockname()))
+        else:
+            self._server = await asyncio.start_unix_server(self._accepted, socket)
+            self.door = Door(f"http://{socket.stem}", socket)
 
     async def close(self) -> None:
         """Stop listening, and close what is open."""

@@ -18,7 +18,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import secrets
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -34,6 +36,8 @@ from playground.backends.knative.pods import Start
 from playground.backends.knative.port_forward import PortForward
 from playground.backends.knative.readiness import exit_code, pod_is_ready, started_at, stuck
 from playground.backends.ledger_feed import LedgerFeed
+from playground.core.door import Door
+from playground.core.paths import short_directory
 from playground.core.settings import Settings
 from playground.errors import StartError
 from playground.pod.emit import EVENTS, LogParser
@@ -77,21 +81,26 @@ class Servers:
         self._key = secrets.token_hex(16)  # of what the ledger says
         self._changed = asyncio.Event()
         self._up = asyncio.Event()
-        self._failed: StartError | None = None
         self._checking: asyncio.Task[None] | None = None
-        self._client = httpx.AsyncClient(trust_env=False, timeout=3)
-        mapped = (config.ingress_url, config.admin_url, config.ledger_url) if not suffix else (None, None, None)
-        ways = ((RESTATE, INGRESS_PORT), (RESTATE, ADMIN_PORT), (LEDGER, LEDGER_PORT))
-        self._urls: list[str | PortForward] = [
-            url or PortForward(kubernetes, self._waiting_for(name), port)
-            for url, (name, port) in zip(mapped, ways, strict=True)
-        ]
+        self._sockets: Path | None = None
+        self._ways: dict[str, Door | PortForward] = {
+            name: Door(url) if url and not suffix else PortForward(kubernetes, self._waiting_for(server), port)
+            for name, url, server, port in (
+                ("ingress", config.ingress_url, RESTATE, INGRESS_PORT),
+                ("admin", config.admin_url, RESTATE, ADMIN_PORT),
+                ("ledger", config.ledger_url, LEDGER, LEDGER_PORT),
+            )
+        }
 
-    def url(self, which: int) -> str:
-        """Our way to the ingress (0), the admin API (1) or the ledger (2): always on loopback."""
-        way = self._urls[which]
-        url = way.url if isinstance(way, PortForward) else way
-        return f"{url}/{self.secret}" if which == 2 else url
+    def door(self, name: str) -> Door:
+        """Our way to the "ingress", the "admin" API or the "ledger"."""
+        way = self._ways[name]
+        return way.door if isinstance(way, PortForward) else way
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's URL for us, with the secret that it asks for."""
+        return f"{self.door('ledger').url}/{self.secret}"
 
     def inside(self, name: str, port: int) -> str:
         """A server's URL in the cluster."""
@@ -108,9 +117,7 @@ class Servers:
             StartError: one of them does not get ready; says why.
             ApiError: the cluster refuses.
         """
-        for way in self._urls:
-            if isinstance(way, PortForward):
-                await way.start()
+        await self._start_ways()
         if self._suffix:
             await self._make()
         else:
@@ -158,10 +165,26 @@ class Servers:
 
     async def close(self) -> None:
         """Close the ways to them; a lab's own are deleted."""
-        for way in self._urls:
+        for way in self._ways.values():
             if isinstance(way, PortForward):
                 await way.close()
-        await self._client.aclose()
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    async def _start_ways(self) -> None:
+        forwards = {name: way for name, way in self._ways.items() if isinstance(way, PortForward)}
+        if not forwards:
+            return
+        self._sockets = short_directory("pg-forwards-", "ingress.sock")
+        if self._sockets is None:
+            raise StartError(
+                "There is no place for the Unix sockets that lead to Restate.",
+                "The path of a socket is short, and no temporary directory has one that is short enough.",
+                "export TMPDIR=/tmp",
+            )
+        for name, way in forwards.items():
+            # Restate lets in whoever comes, so nobody else may come; the ledger asks for a secret.
+            await way.start(None if name == "ledger" else self._sockets / f"{name}.sock")
 
     # -- what happens to their pods ---------------------------------------------------------------------
 
@@ -198,17 +221,17 @@ class Servers:
 
     async def _check(self, key: str) -> None:
         """Kubernetes calls it ready; see that it answers us."""
-        urls = (f"{self.url(1)}/health", f"{self.url(0)}/restate/health")
-        while key in self._pods[RESTATE] and pod_is_ready(self._pods[RESTATE][key]):
-            try:
-                answers = [(await self._client.get(url)).status_code for url in urls]
-            except httpx.HTTPError:
-                answers = []
-            if answers == [200, 200]:
-                self._up.set()
-                self._record(Event.now("server.ready"))
-                return
-            await asyncio.sleep(0.05)
+        async with self.door("admin").client(3) as admin, self.door("ingress").client(3) as ingress:
+            while key in self._pods[RESTATE] and pod_is_ready(self._pods[RESTATE][key]):
+                try:
+                    answers = [await admin.get("/health"), await ingress.get("/restate/health")]
+                except httpx.HTTPError:
+                    answers = []
+                if [answer.status_code for answer in answers] == [200, 200]:
+                    self._up.set()
+                    self._record(Event.now("server.ready"))
+                    return
+                await asyncio.sleep(0.05)
 
     async def _listen(self, pod: Object) -> None:
         """Follow what the ledger says."""

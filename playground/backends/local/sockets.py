@@ -9,22 +9,18 @@ all sockets are reached. The keeper removes it at the end. If the keeper was kil
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from playground.core.paths import MAX_SOCKET_PATH, fits_socket, short_directory, short_places
 from playground.errors import StartError
 
 NODE = "playground"
 """The server's node name, which is also a directory name. The default would be the name of the host."""
-MAX_PATH = 103
-"""Bytes that macOS allows. Linux allows 107."""
 PREFIX = "pg-sockets-"
 LINK = "data"
-
-_PLAIN = re.compile(r"[A-Za-z0-9/._+-]+")
+LONGEST = "ingress.sock"
 
 
 class Sockets:
@@ -46,7 +42,7 @@ class Sockets:
         own = directory / "restate"
         own.mkdir(mode=0o700, exist_ok=True)
         own.chmod(0o700)  # even if others may look into the data directory, the sockets belong to its owner alone
-        if not _usable(own):
+        if not fits_socket(own / NODE / LONGEST):
             self.shortcut = _shortcut(directory)
             own = self.shortcut / LINK / "restate"
         self.base = own
@@ -74,7 +70,7 @@ class Sockets:
 
 def shortcuts() -> Iterator[Path]:
     """All shortcuts of this user, in use or not."""
-    for place in _places():
+    for place in short_places():
         for path in place.glob(PREFIX + "*"):
             try:
                 if (path / LINK).is_symlink() and path.lstat().st_uid == os.getuid():
@@ -83,29 +79,13 @@ def shortcuts() -> Iterator[Path]:
                 continue  # it was removed while we looked, or belongs to somebody else
 
 
-def _usable(base: Path) -> bool:
-    path = str(base / NODE / "ingress.sock")
-    return len(os.fsencode(path)) <= MAX_PATH and _PLAIN.fullmatch(path) is not None
-
-
 def _shortcut(directory: Path) -> Path:
-    for place in _places():
-        try:
-            shortcut = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))  # only its owner may enter
-        except OSError:
-            continue
-        if _usable(shortcut / LINK / "restate"):
-            (shortcut / LINK).symlink_to(directory)
-            return shortcut
-        shortcut.rmdir()
-    raise StartError(
-        f"The path of the data directory {directory} is too long for the server's sockets.",
-        f"The path of a socket has at most {MAX_PATH} bytes, and there is no place for a shorter one.",
-        "Name a directory with a shorter path: Playground.open(data_dir=...)",
-    )
-
-
-def _places() -> list[Path]:
-    """The directories where a short path can be made, best first, each once."""
-    named = (os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp", tempfile.gettempdir())  # noqa: S108
-    return list(dict.fromkeys(Path(name) for name in named if name and os.path.isdir(name)))
+    shortcut = short_directory(PREFIX, f"{LINK}/restate/{NODE}/{LONGEST}")
+    if shortcut is None:
+        raise StartError(
+            f"The path of the data directory {directory} is too long for the server's sockets.",
+            f"The path of a socket has at most {MAX_SOCKET_PATH} bytes, and there is no place for a shorter one.",
+            "Name a directory with a shorter path: Playground.open(data_dir=...)",
+        )
+    (shortcut / LINK).symlink_to(directory)
+    return shortcut

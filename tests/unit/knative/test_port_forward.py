@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import pytest
 
 from playground.backends.knative.api import ApiError
 from playground.backends.knative.port_forward import PortForward
@@ -57,11 +60,11 @@ class Cluster:
         yield Tunnel(pod)
 
 
-def forwarded(play: Callable[[Cluster, PortForward], Awaitable[None]]) -> None:
+def forwarded(play: Callable[[Cluster, PortForward], Awaitable[None]], socket: Path | None = None) -> None:
     async def run() -> None:
         cluster: Any = Cluster()
         forward = PortForward(cluster, cluster.ready_pod, 8080)
-        await forward.start()
+        await forward.start(socket)
         try:
             async with asyncio.timeout(10):
                 await play(cluster, forward)
@@ -72,7 +75,9 @@ def forwarded(play: Callable[[Cluster, PortForward], Awaitable[None]]) -> None:
 
 
 async def connect(forward: PortForward) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    url = urlsplit(forward.url)
+    if forward.door.socket is not None:
+        return await asyncio.open_unix_connection(forward.door.socket)
+    url = urlsplit(forward.door.url)
     assert url.hostname == "127.0.0.1"
     return await asyncio.open_connection(url.hostname, url.port)
 
@@ -82,7 +87,8 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: 
     return await reader.read(100)
 
 
-def test_bytes_go_both_ways_and_the_next_pod_is_found() -> None:
+@pytest.mark.parametrize("name", ["admin.sock", None])
+def test_bytes_go_both_ways_and_the_next_pod_is_found(tmp_path: Path, name: str | None) -> None:
     async def play(cluster: Cluster, forward: PortForward) -> None:
         cluster.pod = "restate-0"
         reader, writer = await connect(forward)
@@ -96,7 +102,7 @@ def test_bytes_go_both_ways_and_the_next_pod_is_found() -> None:
         writer.close()
         assert cluster.opened == ["restate-0", "restate-1"]
 
-    forwarded(play)
+    forwarded(play, tmp_path / name if name else None)
 
 
 def test_a_connection_waits_for_a_pod() -> None:
