@@ -57,7 +57,7 @@ python-next: $(STAMP)
 
 # Each notebook with all answers to its exercises, wrong ones first. They mostly wait: four at a time.
 lessons: $(STAMP)
-	$(PY) -m pytest -m lessons --numprocesses=4 --dist=loadgroup tests/lessons $(ARGS)
+	$(PY) -m pytest -m lessons --numprocesses=4 --dist=loadscope tests/lessons $(ARGS)
 
 # A process of its own: Playwright keeps an event loop running in the thread the tests are in.
 browser: $(STAMP)

@@ -185,6 +185,16 @@ class Trial(Seen):
                 f"{invocation.target} does not come to {place!r}. {error.why}", f"it comes to {place!r}"
             ) from None
 
+    def stored(self, invocation: Invocation) -> None:
+        """Wait until Restate has what a pod has said of an invocation: the pod speaks a moment earlier."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with self.recording.lock:
+                asked = sum(entry.row[0] == "entry" for entry in invocation.trace.entries)
+            if sum(entry["type"].startswith("Command") for entry in invocation.read_journal()) >= asked:
+                return
+            time.sleep(0.05)
+
     @staticmethod
     def failures(trace: Trace) -> int:
         """How many attempts at an invocation have failed so far."""

@@ -213,6 +213,7 @@ def _waits(trial: Trial, run: Invocation) -> None:
             "it is suspended until there is one",
             "It asks again and again, and each time adds to the journal. Wait for the promise instead.",
         )
+    trial.stored(run)  # also the status that it has set before
 
 
 def _peeks(trace: Trace) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -21,57 +20,45 @@ COURSES = courses()
 ALL = [(path, lesson, exercise) for path, lesson in COURSES for exercise in lessons.exercises(lesson).values()]
 
 
-def group(path: Path) -> pytest.MarkDecorator:
-    """All tests of a notebook run in one worker, for they share its run."""
-    return pytest.mark.xdist_group(path.stem)
+@pytest.fixture(scope="class")
+def driven(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
+    """What the checks of a class's notebook have said."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("learner")))
+        yield drive(request.cls.path, request.cls.lesson)
 
 
-@pytest.fixture(scope="module")
-def driven(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Drive]:
-    home = tmp_path_factory.mktemp("learner")
+class Answers:
+    """All that learners answer in one notebook. It is run once: xdist gives a whole class to one worker (loadscope)."""
 
-    @cache
-    def run(path: Path, lesson: str) -> Drive:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_DATA_HOME", str(home / path.stem))
-            return drive(path, lesson)
+    path: Path
+    lesson: str
 
-    return run
+    def test_a_right_answer_is_correct(self, driven: Drive, exercise: Exercise, right: Answer) -> None:
+        said = driven.said(exercise.name, right.name)
+        assert said.startswith(f"✔ Correct: {exercise.name}"), said
 
-
-@pytest.mark.local
-@pytest.mark.lessons
-@pytest.mark.parametrize(
-    ("path", "lesson", "exercise", "right"),
-    [
-        pytest.param(p, m, e, right, id=f"{m}-{e.name}-{right.name}", marks=group(p))
-        for p, m, e in ALL
-        for right in answers.right(m, e)
-    ],
-)
-def test_a_right_answer_is_correct(
-    driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise, right: Answer
-) -> None:
-    said = driven(path, lesson).said(exercise.name, right.name)
-    assert said.startswith(f"✔ Correct: {exercise.name}"), said
+    def test_a_wrong_answer_is_told_its_mistake(self, driven: Drive, exercise: Exercise, wrong: Answer) -> None:
+        said = driven.said(exercise.name, wrong.name)
+        assert said.startswith((f"✗ Not yet: {exercise.name}", f"! Error: {exercise.name}")), said
+        assert wrong.says in said, said
 
 
-@pytest.mark.local
-@pytest.mark.lessons
-@pytest.mark.parametrize(
-    ("path", "lesson", "exercise", "wrong"),
-    [
-        pytest.param(p, m, e, wrong, id=f"{m}-{e.name}-{wrong.name}", marks=group(p))
-        for p, m, e in ALL
-        for wrong in answers.wrong(m, e)
-    ],
-)
-def test_a_wrong_answer_is_told_its_mistake(
-    driven: Callable[[Path, str], Drive], path: Path, lesson: str, exercise: Exercise, wrong: Answer
-) -> None:
-    said = driven(path, lesson).said(exercise.name, wrong.name)
-    assert said.startswith((f"✗ Not yet: {exercise.name}", f"! Error: {exercise.name}")), said
-    assert wrong.says in said, said
+# The last lessons take longest, so they begin first.
+for notebook, module in reversed(COURSES):
+    named = f"Test{module.title().replace('_', '')}"
+    marks = [pytest.mark.local, pytest.mark.lessons]
+    globals()[named] = type(named, (Answers,), {"path": notebook, "lesson": module, "pytestmark": marks})
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each class of answers has those to the exercises of its lesson."""
+    if metafunc.cls is None:
+        return
+    kind, known = ("right", answers.right) if "right" in metafunc.fixturenames else ("wrong", answers.wrong)
+    lesson = metafunc.cls.lesson
+    given = [(exercise, each) for exercise in lessons.exercises(lesson).values() for each in known(lesson, exercise)]
+    metafunc.parametrize(("exercise", kind), given, ids=[f"{exercise.name}-{each.name}" for exercise, each in given])
 
 
 @pytest.mark.parametrize(("path", "lesson", "exercise"), [pytest.param(*a, id=f"{a[1]}-{a[2].name}") for a in ALL])
