@@ -1,19 +1,18 @@
-"""The exercises: each asks for something, observes what came of it, and says so.
+"""The exercises: each asks for something, observes the result, and gives feedback.
 
-An exercise is checked by what was *recorded*, never by a variable of the learner's: a prediction is held
-against the timeline, a handler is sent requests, its pod is killed, its crash atlas made. An exercise, its
-hints and its solution are one object in one place, the module of its lesson; a notebook only mentions its
-name. What else learners write, wrong and right, is tried by the tests (`tests/lessons/answers`). A check
-does not raise: answers of all kinds come to one of five outcomes (see `outcome`), which are kept in a file
-of the learner's (see `progress`).
+An exercise is checked against what was *recorded*, never against a variable in the notebook: a prediction is compared
+with the timeline; a handler gets requests, its pod is killed, its crash atlas is made. An exercise with its hints and
+its solution is one object in the module of its lesson; a notebook only mentions its name. The tests also try other
+answers that learners give, wrong and right (`tests/lessons/answers`). A check does not raise: every answer leads to one
+of five kinds of feedback (see `feedback`), which is remembered in a file of the learner's (see `progress`).
 
 In a notebook:
 
     from playground.lessons import durable_steps as lesson
 
-    lesson.emails_sent.predict(...)      # an answer in place of the dots, before the next cell runs
+    lesson.emails_sent.predict(...)      # your answer in place of the dots, before you run the next cell
     lesson.emails_sent.check()           # what was recorded?
-    lesson.emails_sent.hint()            # three or more, each warmer than the one before
+    lesson.emails_sent.hint()            # there are at least three, and each helps more than the one before
     lesson.emails_sent.solution()
 """
 
@@ -48,15 +47,15 @@ def load(lesson: str) -> ModuleType:
 
 
 def exercises(lesson: str) -> dict[str, Exercise]:
-    """The exercises of a lesson, by name, in the order in which it asks them."""
-    found = {name: value for name, value in vars(load(lesson)).items() if isinstance(value, Exercise)}
-    for name, exercise in found.items():
+    """The exercises of a lesson by name, in the order in which they are asked."""
+    named = {name: value for name, value in vars(load(lesson)).items() if isinstance(value, Exercise)}
+    for name, exercise in named.items():
         assert name == exercise.name, f"{lesson}.{name} calls itself {exercise.name}"
-    return found
+    return named
 
 
 def progress() -> Progress:
-    """How far you are: every exercise of the course, and what became of it so far."""
+    """How far you are: every exercise of the course, with its latest feedback."""
     return Progress({lesson: list(exercises(lesson)) for lesson in LESSONS})
 
 

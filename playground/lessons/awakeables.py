@@ -1,14 +1,14 @@
-"""Lesson 03: waiting for somebody, without anything that waits."""
+"""Lesson 03: waiting for somebody without a process that waits."""
 
 from __future__ import annotations
 
 from playground.core.text import table
 from playground.errors import InvocationFailed
 from playground.handles import Invocation
+from playground.lessons.evidence import WAIT, Evidence
 from playground.lessons.facts import Claim, Term
-from playground.lessons.outcome import Broken, CannotCheck, NotYet
+from playground.lessons.feedback import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
-from playground.lessons.seen import WAIT, Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 from playground.recording import Effect, Trace
@@ -54,10 +54,10 @@ SECONDS_OF_A_DAY = 24 * 60 * 60
 
 
 class Bill:
-    """What it costs to wait for 30 days: for a pod that blocks, and for an invocation that is suspended.
+    """What it costs to wait for 30 days, with a pod that blocks and with an invocation that is suspended.
 
     Args:
-        invocation: it waits.
+        invocation: the one that waits.
     """
 
     def __init__(self, invocation: Invocation) -> None:
@@ -78,7 +78,7 @@ class Bill:
 
 
 def _round_up(seconds: float) -> int:
-    """A round number above: 100, 1000 …"""
+    """A round number above it: 100, 1000 and so on."""
     limit = 100
     while limit <= seconds:
         limit *= 10
@@ -88,20 +88,20 @@ def _round_up(seconds: float) -> int:
 # -- the exercises --------------------------------------------------------------------------------------
 
 
-def _of(seen: Seen, address: str) -> Trace:
+def _of(evidence: Evidence, address: str) -> Trace:
     """The latest request to confirm an address."""
-    found = [trace for trace in seen.all(CONFIRM) if address in str(trace.body)]
-    if not found:
+    requests = [trace for trace in evidence.all(CONFIRM) if address in str(trace.body)]
+    if not requests:
         raise CannotCheck(
             f"No request for {address} is recorded yet.", "Run the cells between question and check first."
         )
-    return found[-1]
+    return requests[-1]
 
 
-def _pods_while_waiting(seen: Seen) -> int:
-    """How many pods there are when all three wait and nobody has clicked, or just before the first click."""
-    waiting = [_of(seen, f"{name}@example.com") for name in ("ada", "ben", "cy")]
-    timeline = seen.recording.timeline
+def _pods_while_waiting(evidence: Evidence) -> int:
+    """How many pods there are while all three wait; if somebody has clicked, just before the first click."""
+    waiting = [_of(evidence, f"{name}@example.com") for name in ("ada", "ben", "cy")]
+    timeline = evidence.recording.timeline
 
     def alive() -> int:
         return sum(pod.alive for pod in timeline.pods.values())
@@ -111,9 +111,9 @@ def _pods_while_waiting(seen: Seen) -> int:
 
     if any(not trace.awakeables and not trace.clicked for trace in waiting):
         raise CannotCheck("Not all three wait yet.", "Run the cells between question and check first.")
-    if not clicks() and seen.playground is not None:
-        seen.playground.runtime.wait_until(lambda: alive() == 0, WAIT)
-    with seen.recording.lock:
+    if not clicks() and evidence.playground is not None:
+        evidence.playground.runtime.wait_until(lambda: alive() == 0, WAIT)
+    with evidence.recording.lock:
         if not clicks():
             return alive()
         at = min(clicks())
@@ -140,15 +140,15 @@ pods_while_waiting = Predict(
 )
 
 
-def _device(seen: Seen) -> str:
-    trace = _of(seen, "ada@example.com")
-    if seen.playground is not None:
-        seen.playground.runtime.wait_until(lambda: trace.done, WAIT)
+def _device(evidence: Evidence) -> str:
+    trace = _of(evidence, "ada@example.com")
+    if evidence.playground is not None:
+        evidence.playground.runtime.wait_until(lambda: trace.done, WAIT)
     if not trace.done:
         raise CannotCheck("Ada's invocation is not completed yet.", "Run the cells between question and check first.")
-    said = str(as_json(trace.value)) if trace.failure is None else ""
-    found = [device for device in ("phone", "laptop") if device in said]
-    return "both" if len(found) == 2 else found[0] if found else "neither"
+    result = str(as_json(trace.value)) if trace.failure is None else ""
+    devices = [device for device in ("phone", "laptop") if device in result]
+    return "both" if len(devices) == 2 else devices[0] if devices else "neither"
 
 
 second_click = Predict(
@@ -160,7 +160,7 @@ second_click = Predict(
     mistakes={
         "laptop": "The first value completed the awakeable. A later one does not replace it.",
         "both": "An awakeable is completed once, with one value.",
-        "neither": "The second click was ignored, but it did not do harm to the first.",
+        "neither": "The second click was ignored, but it did no harm to the first.",
     },
     hints=[
         "How often can something be completed?",
@@ -176,7 +176,7 @@ who_kept_time = Read(
     "Look at the lens of the completed Deadline/confirm. What did the last attempt do with 'Sleep'?",
     answer="replayed",
     options=("executed", "replayed", "awaited", "cut off"),
-    observe=lambda seen: seen.how(seen.latest("Deadline/confirm"), "Sleep"),
+    observe=lambda evidence: evidence.how(evidence.latest("Deadline/confirm"), "Sleep"),
     mistakes={
         "executed": "The first attempt started the timer. The last one was only told that it is over.",
         "awaited": "That is the word for the awakeable, in the first attempt. The timer had gone off by the second.",
@@ -228,24 +228,24 @@ _REMINDS = """    if first == "timeout":
 _SOLUTION = STARTER.replace(_GIVES_UP, _REMINDS + _GIVES_UP)
 
 PATIENCE = 2.0
-"""Seconds; longer than the inactivity timeout, so that a timer that lives in the pod dies with its attempt."""
+"""Seconds. Longer than the inactivity timeout, so that a timer inside the pod dies with its attempt."""
 
 _ONCE_MORE = "After the reminder, wait once more. A timer that has gone off stays so: the second wait needs its own."
 
 
 def _mail(trial: Trial, invocation: Invocation, kind: str, seconds: float) -> Effect | None:
-    """The first mail of a kind that an invocation sent, once it is there."""
-    found: list[Effect] = []
+    """The first mail of a kind that an invocation sends, as soon as it is sent."""
+    mails: list[Effect] = []
 
     def there() -> bool:
         sent = trial.recording.timeline.effects
-        found[:] = [e for e in sent if (e.kind, e.invocation) == (kind, invocation.id) and e.became == "happened"]
-        return bool(found) or invocation.trace.done or trial.waits_for_somebody(invocation.trace)
+        mails[:] = [e for e in sent if (e.kind, e.invocation) == (kind, invocation.id) and e.became == "happened"]
+        return bool(mails) or invocation.trace.done or trial.waits_for_somebody(invocation.trace)
 
-    if not trial.pg.runtime.wait_until(there, seconds) or not found:
-        trial.pg.ledger.entries()  # waits until the recording has all that the ledger has
+    if not trial.pg.runtime.wait_until(there, seconds) or not mails:
+        trial.pg.ledger.entries()  # waits until the recording has everything the ledger has
         there()
-    return found[0] if found else None
+    return mails[0] if mails else None
 
 
 def _remind_probe(trial: Trial) -> str:
@@ -272,9 +272,9 @@ def _click_in_time(trial: Trial, quick: Invocation) -> None:
         raise NotYet(
             f"A click long before the time was up, and it ended with: {error.message}", expected, "Are they seconds?"
         ) from None
-    except NotYet as found:
+    except NotYet as stuck:
         raise NotYet(
-            f"Somebody clicked at once. {found.observed}", expected, "It waits for the timer before it looks."
+            f"Somebody clicked at once. {stuck.observed}", expected, "It waits for the timer before it looks."
         ) from None
 
 
@@ -294,7 +294,7 @@ def _click_on_the_first_link(trial: Trial, late: Invocation) -> None:
     trial.resolve(trial.named(mail, "link"), "laptop")
 
     def elsewhere() -> bool:
-        """Whether it is suspended on something, but not on what was clicked."""
+        """Whether it is suspended on something other than what was clicked."""
         waits = {entry.row for entry in trial.waits(late.trace)}
         clicked = {("signal", signal) for signal in late.trace.clicked}
         return bool(waits and clicked) and not waits & clicked

@@ -123,7 +123,7 @@ stock_never_oversold = Write(
         "A piece that is not there will not be there at the next attempt either. Which kind of error is not retried?",
         'Before ctx.set: if left < 0, raise restate.TerminalError("sold out").',
     ],
-    because="An object runs one exclusive handler per key at a time, so nobody comes between the look and the taking.",
+    because="An object runs one exclusive handler per key at a time, so nothing comes between check and change.",
 )
 
 order_charged_once = Write(

@@ -1,4 +1,4 @@
-"""What the capstone's exercises check: an order service on trial, and the outside world it has to live with."""
+"""The checks of the capstone's exercises: an order service on trial, and the outside world around it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from playground.atlas import Atlas
 from playground.atlas.run import Run
 from playground.errors import AtlasError, InvocationFailed, PodNotFound
 from playground.handles import Invocation
-from playground.lessons.outcome import Broken, NotYet
+from playground.lessons.feedback import Broken, NotYet
 from playground.lessons.trial import Trial
 
 SHELF = 3
-"""Pieces of every item there are at first, as the exercises' text says."""
+"""How many pieces of each item there are at first, as the starter says."""
 
 
-# -- what the outside does --------------------------------------------------------------------------
+# -- the outside's part -----------------------------------------------------------------------------
 
 
 def _order(trial: Trial, name: str, *items: str) -> dict[str, Any]:
@@ -23,13 +23,13 @@ def _order(trial: Trial, name: str, *items: str) -> dict[str, Any]:
 
 
 def _parcel(trial: Trial, invocation: Invocation) -> str:
-    """The parcel's id, as soon as the carrier has it; empty if the order ends or fails before."""
+    """The id of the parcel, as soon as the carrier has it; empty if the order ends or fails before that."""
     shipment = trial.first_effect("shipment", invocation)
     return trial.named(shipment, "parcel") if shipment else ""
 
 
 def _delivered(trial: Trial, invocation: Invocation, failures: int = 1) -> Any:
-    """The result of an order whose carrier delivers."""
+    """The result of an order that the carrier delivers."""
     if parcel := _parcel(trial, invocation):
         trial.resolve(parcel, "TR-1")
     return trial.result(invocation, failures=failures)
@@ -37,8 +37,8 @@ def _delivered(trial: Trial, invocation: Invocation, failures: int = 1) -> Any:
 
 def _count(trial: Trial, invocation: Invocation) -> dict[str, int]:
     """How often each effect of an order happened."""
-    found = trial.effects(of=invocation.trace)
-    return {kind: sum(e.kind == kind for e in found) for kind in ("payment", "shipment", "email", "refund")}
+    effects = trial.effects(of=invocation.trace)
+    return {kind: sum(e.kind == kind for e in effects) for kind in ("payment", "shipment", "email", "refund")}
 
 
 def _ends_in_failure(trial: Trial, invocation: Invocation, why: str) -> None:
@@ -49,7 +49,7 @@ def _ends_in_failure(trial: Trial, invocation: Invocation, why: str) -> None:
     raise NotYet(
         f"{why}, and Orders/place returned {value!r}",
         "it ends with a TerminalError",
-        "After it has been put right, the failure has to be told: raise it again.",
+        "After undoing everything, pass the failure on: raise it again.",
     )
 
 
@@ -57,7 +57,7 @@ def _ends_in_failure(trial: Trial, invocation: Invocation, why: str) -> None:
 
 
 def stock(trial: Trial) -> str:
-    """No piece is sold that is not there, and a new pod knows what is left."""
+    """No more pieces are sold than there are, and a new pod knows how many are left."""
     tea = trial.key("tea")
     for nth in range(1, SHELF + 1):
         if refused := trial.refuses(f"Stock/{tea}/reserve"):
@@ -103,7 +103,7 @@ def _refuses(trial: Trial, item: str) -> None:
 
 
 def charged(trial: Trial) -> str:
-    """Every order is paid exactly once, also when the payment provider misbehaves."""
+    """Every order is paid exactly once, even if the payment provider misbehaves."""
     for name, misbehaviour, what in (
         ("calm", {}, "nothing went wrong"),
         ("lost", {"lose_answer": 1}, "the answer of a payment was lost"),
@@ -119,7 +119,7 @@ def charged(trial: Trial) -> str:
             raise NotYet(
                 "the second order's payment was rejected: its key had been used for the first order's",
                 "every order is paid",
-                "A key says: this is the same request as before. Two orders may not have the same.",
+                "A key says: this is the same request as before. Two orders must not share one.",
             ) from None
         payments = _count(trial, invocation)["payment"]
         if payments == 0:
@@ -138,7 +138,7 @@ def charged(trial: Trial) -> str:
 
 
 def compensated(trial: Trial) -> str:
-    """An order that fails, or is cancelled, leaves nothing behind, and fails."""
+    """An order that fails or is cancelled leaves nothing behind, and ends with the failure."""
     _after_reject(trial)
     _sold_out(trial)
     _cancelled(trial)
@@ -168,7 +168,7 @@ def _put_right(trial: Trial, invocation: Invocation, why: str, *items: str, paid
             raise NotYet(
                 f"{why}; of {item} {left} are left",
                 f"{SHELF}: what was reserved is back",
-                "Each item that was reserved is to be put back when the order fails.",
+                "Each item that was reserved must be put back when the order fails.",
             )
         if left > SHELF:
             raise NotYet(
@@ -260,7 +260,7 @@ def _holds(trial: Trial, order: dict[str, Any], drive: Any, when: str, **options
         atlas: Atlas = trial.atlas("Orders/place", order, drive=drive, keys=[order["id"]], **options)
         broken = atlas.broken(effects="exactly_once")
     except AtlasError as error:
-        raise NotYet(f"{error.what} {error.why}", "it completes, and its effects are seen") from None
+        raise NotYet(f"{error.what} {error.why}", "it completes, and its effects are observed") from None
     if not broken:
         return len(atlas)
     first = broken[0]
@@ -269,7 +269,7 @@ def _holds(trial: Trial, order: dict[str, Any], drive: Any, when: str, **options
         for kind, n in first.effects.items()
         if n != first.expected[kind]
     ]
-    seen = "; ".join([*wrong, *first.state_diff, *([first.detail] if first.detail else [])])
+    observed = "; ".join([*wrong, *first.state_diff, *([first.detail] if first.detail else [])])
     twice = [kind for kind, n in first.effects.items() if n > first.expected[kind]]
     never = [kind for kind, n in first.effects.items() if n < first.expected[kind]]
     mistake = ""
@@ -278,5 +278,5 @@ def _holds(trial: Trial, order: dict[str, Any], drive: Any, when: str, **options
     elif never:
         mistake = f"The {never[0]} is given up. A step has to raise, so that Restate tries it again."
     raise NotYet(
-        f"{when} ({first.points[0].name}): {seen}", "every effect exactly once, the right result and state", mistake
+        f"{when} ({first.points[0].name}): {observed}", "every effect exactly once, the right result and state", mistake
     )

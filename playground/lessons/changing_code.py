@@ -1,14 +1,14 @@
-"""Lesson 08: a new revision while invocations are under way; moving, pausing and restarting them."""
+"""Lesson 08: a new revision while invocations are in progress; moving, pausing and restarting them."""
 
 from __future__ import annotations
 
 import re
 
 from playground.errors import RequestError
+from playground.lessons.evidence import Evidence
 from playground.lessons.facts import Claim, Term
-from playground.lessons.outcome import Broken, CannotCheck, NotYet
+from playground.lessons.feedback import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
-from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 from playground.recording import Trace
@@ -41,16 +41,16 @@ CLAIMS = (
 )
 
 
-def _begun(seen: Seen, name: str) -> Trace:
-    """The latest signup of somebody that was run from its beginning."""
-    found = [
+def _begun(evidence: Evidence, name: str) -> Trace:
+    """The latest signup of somebody that ran from the beginning."""
+    signups = [
         trace
-        for trace in seen.all("Signup/signup")
+        for trace in evidence.all("Signup/signup")
         if trace.body == name and trace.done and trace.attempts and trace.attempts[0].known_entries == 1
     ]
-    if not found:
+    if not signups:
         raise CannotCheck(f"No signup of {name} is completed yet.", "Run the cells between question and check first.")
-    return found[-1]
+    return signups[-1]
 
 
 checks_made = Predict(
@@ -58,7 +58,7 @@ checks_made = Predict(
     "ada began on the first revision, bob on the second, which checks names. Both click. How many names are checked?",
     answer=1,
     unit="names",
-    observe=lambda seen: len(seen.effects("check", of=[_begun(seen, "ada"), _begun(seen, "bob")])),
+    observe=lambda evidence: len(evidence.effects("check", of=[_begun(evidence, "ada"), _begun(evidence, "bob")])),
     mistakes={
         2: "ada's invocation began on the first revision and stayed there to its end. That one checks no names.",
         0: "bob's invocation began after the second revision was there, so it ran on that one.",
@@ -73,13 +73,13 @@ checks_made = Predict(
 )
 
 
-def _asked_for(seen: Seen) -> str:
-    for trace in reversed(seen.all("Signup/signup")):
-        for attempt in seen.attempts(trace):
+def _asked_for(evidence: Evidence) -> str:
+    for trace in reversed(evidence.all("Signup/signup")):
+        for attempt in evidence.attempts(trace):
             if attempt.failure and attempt.failure[0] == _MISMATCH:
-                found = re.search(r"name: (.+) != (.+)", attempt.failure[1])
-                if found and trace.body == "cleo":
-                    return found[2].strip()
+                match = re.search(r"name: (.+) != (.+)", attempt.failure[1])
+                if match and trace.body == "cleo":
+                    return match[2].strip()
     raise CannotCheck("No journal mismatch of cleo's signup is recorded.", "Run the cells above first.")
 
 
@@ -91,8 +91,8 @@ mismatch_asked = Read(
     observe=_asked_for,
     mistakes={
         "send email": "That is what the journal has at this place. It was written by the first revision.",
-        "send welcome": "The replay did not come that far: it stopped at the first step already.",
-        "clicked": "The replay did not come that far. And an awakeable is no step: it has no name.",
+        "send welcome": "The replay did not get that far: it stopped at the first step.",
+        "clicked": "The replay did not get that far. And an awakeable is not a step: it has no name.",
     },
     hints=[
         "The failure names two steps, one on either side of !=.",
@@ -139,7 +139,7 @@ def _moves_on(trial: Trial) -> str:
         raise NotYet(
             "the signup from the first revision ended without a check of its name",
             "its name is checked before it is welcomed",
-            "No step of this revision makes a check after the place at which it was.",
+            "This revision has no check after the place where that signup was.",
         )
     _order(check, welcome, "the signup from the first revision")
     if email:
@@ -165,7 +165,7 @@ def _moves_on(trial: Trial) -> str:
 
 
 def _moved(trial: Trial) -> Trace:
-    """A signup of the first revision's, at the place where it waited, carried on by the revision that is deployed."""
+    """A signup from the first revision, carried on from where it waited by the revision that is deployed now."""
     first = FIRST.strip()
     with trial.recording.lock:
         revisions = {r.name for r in trial.recording.timeline.revisions.values() if r.source.strip() == first}
@@ -185,9 +185,9 @@ def _moved(trial: Trial) -> Trace:
     except Broken as broken:
         if broken.code != _MISMATCH:
             raise
-        found = re.search(r"name: (.+) != (.+)", broken.message)
+        match = re.search(r"name: (.+) != (.+)", broken.message)
         steps = (
-            f"its journal has {found[1].strip()!r} where this revision asks for {found[2].strip()!r}" if found else ""
+            f"its journal has {match[1].strip()!r} where this revision asks for {match[2].strip()!r}" if match else ""
         )
         raise NotYet(
             f"a signup that had begun on the first revision cannot go on: {steps or broken.message}",
@@ -198,9 +198,9 @@ def _moved(trial: Trial) -> Trace:
 
 
 def _effects(trial: Trial, trace: Trace) -> tuple[list[int], list[int], list[int]]:
-    """Numbers of a signup's emails, checks and welcomes, in the order in which the outside world saw them."""
-    made = trial.effects(of=trace)
-    email, check, welcome = ([e.number for e in made if e.kind == kind] for kind in ("email", "check", "welcome"))
+    """The numbers of a signup's emails, checks and welcomes, in the order in which the outside world saw them."""
+    effects = trial.effects(of=trace)
+    email, check, welcome = ([e.number for e in effects if e.kind == kind] for kind in ("email", "check", "welcome"))
     return email, check, welcome
 
 
@@ -232,7 +232,7 @@ payments_after_restart = Predict(
     "The order is charged, fails at its label, and is restarted from 'print label'. How many payments will there be?",
     answer=1,
     unit="payments",
-    observe=lambda seen: len(seen.effects("payment", of=_restarted(seen))),
+    observe=lambda evidence: len(evidence.effects("payment", of=_restarted(evidence))),
     mistakes={
         2: "A restart from the beginning would charge again. From 'print label' on, the charge is taken over.",
         0: "The first invocation had charged the card before it failed. A failure takes nothing back.",
@@ -247,9 +247,9 @@ payments_after_restart = Predict(
 )
 
 
-def _restarted(seen: Seen) -> list[Trace]:
-    """The failed order and the first one that took over a part of its journal."""
-    orders = seen.all("Orders/ship")
+def _restarted(evidence: Evidence) -> list[Trace]:
+    """The orders up to the first that took over part of another's journal."""
+    orders = evidence.all("Orders/ship")
     took_over = [at for at, trace in enumerate(orders) if trace.attempts and trace.attempts[0].known_entries > 1]
     if not took_over:
         raise CannotCheck("The order is not restarted yet.", "Run the cells between question and check first.")

@@ -1,6 +1,6 @@
-"""The course as a whole: which notebook holds which lesson, and the glossary of all of them.
+"""The course as a whole: which notebook holds which lesson, and the glossary.
 
-A notebook belongs to the lesson it imports, whatever its file is called:
+A notebook belongs to the lesson that it imports, whatever its file is called:
 `from playground.lessons import start_here as lesson`.
 """
 
@@ -19,22 +19,22 @@ GLOSSARY = "GLOSSARY.md"
 
 
 def notebooks(folder: Path) -> dict[str, Path]:
-    """The notebook of each lesson in a folder, in the order of the files' names."""
-    found = {}
+    """The notebook of each lesson in a folder, in the order of file names."""
+    by_lesson = {}
     for path in sorted(folder.glob("*.ipynb")):
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "code" and (named := _IMPORT.search(cell.source)):
-                found[named[1]] = path
-    return found
+                by_lesson[named[1]] = path
+    return by_lesson
 
 
 def terms(lesson: str) -> tuple[Term, ...]:
-    """The terms a lesson introduces."""
+    """The terms that a lesson introduces."""
     return getattr(lessons.load(lesson), "TERMS", ())
 
 
 def claims(lesson: str) -> tuple[Claim, ...]:
-    """The numbers a lesson states about Restate's defaults."""
+    """The numbers that a lesson states about Restate's defaults."""
     return getattr(lessons.load(lesson), "CLAIMS", ())
 
 

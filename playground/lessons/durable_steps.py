@@ -1,11 +1,11 @@
-"""Lesson 02: steps, their retries, the moments at which they can be cut off, and what replay asks of code."""
+"""Lesson 02: steps, their retries, when they can be cut off, and what replay requires of code."""
 
 from __future__ import annotations
 
+from playground.lessons.evidence import Evidence
 from playground.lessons.facts import Claim, Term
-from playground.lessons.outcome import Broken, CannotCheck, NotYet
+from playground.lessons.feedback import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict
-from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 from playground.recording import Effect, Trace
@@ -16,18 +16,18 @@ _DEFAULTS = f"{_DOCS}/references/server-config"
 TERMS = (
     Term(
         "back-off",
-        "Waiting before a retry, longer each time, so that what is in trouble is not asked all the time.",
+        "Waiting before a retry, longer each time, so that a service in trouble is not asked all the time.",
         f"{_DOCS}/guides/error-handling",
     ),
     Term(
         "paused",
-        "Of an invocation: Restate has given up retrying it for now. It is kept until somebody says that it go on.",
+        "Of an invocation: Restate has given up retrying it for now. It is kept until somebody resumes it.",
         f"{_DOCS}/services/invocation/managing-invocations",
     ),
     Term("crash atlas", "What becomes of an invocation whose pod is killed at each point of its journal in turn."),
     Term(
         "idempotency key",
-        "A name for one request. Who gets the same name twice answers as before and does nothing again.",
+        "A name for one request. Whoever gets the same name again answers as before, and does nothing twice.",
     ),
     Term(
         "deterministic",
@@ -36,7 +36,7 @@ TERMS = (
     ),
     Term(
         "journal mismatch",
-        "A handler asks for something else than its journal says it asked for before: error 570, or RT0016.",
+        "A handler asks for something other than what its journal says it asked for before: error 570, or RT0016.",
         f"{_DOCS}/references/errors",
     ),
 )
@@ -52,26 +52,26 @@ CLAIMS = (
 )
 
 
-def _requests(seen: Seen, trace: Trace, kind: str) -> list[Effect]:
-    """Every request of a kind that an invocation sent to the outside world, whatever became of it there."""
-    if seen.playground is not None:
-        seen.playground.ledger.entries()  # waits until the recording has all that the ledger has
-    with seen.recording.lock:
-        return [e for e in seen.recording.timeline.effects if e.invocation == trace.id and e.kind == kind]
+def _requests(evidence: Evidence, trace: Trace, kind: str) -> list[Effect]:
+    """Every request of a kind that an invocation sent to the outside world, even if it was refused there."""
+    if evidence.playground is not None:
+        evidence.playground.ledger.entries()  # waits until the recording has everything the ledger has
+    with evidence.recording.lock:
+        return [e for e in evidence.recording.timeline.effects if e.invocation == trace.id and e.kind == kind]
 
 
-def _happened(seen: Seen, trace: Trace, kind: str) -> int:
-    return sum(effect.became == "happened" for effect in _requests(seen, trace, kind))
+def _happened(evidence: Evidence, trace: Trace, kind: str) -> int:
+    return sum(effect.became == "happened" for effect in _requests(evidence, trace, kind))
 
 
-def _emails_and_gifts(seen: Seen) -> tuple[int, int]:
-    greet = seen.latest("Welcome/greet")
+def _emails_and_gifts(evidence: Evidence) -> tuple[int, int]:
+    greet = evidence.latest("Welcome/greet")
     if greet.entry("order gift") is None:
         raise CannotCheck(
             "The last Welcome/greet has no step 'order gift': it is the one in plain code.",
             "Run the cells between question and check first.",
         )
-    return _happened(seen, greet, "email"), _happened(seen, greet, "gift")
+    return _happened(evidence, greet, "email"), _happened(evidence, greet, "gift")
 
 
 emails_and_gifts = Predict(
@@ -144,7 +144,7 @@ def _remind(trial: Trial) -> str:
     ledger = trial.pg.ledger
 
     def remind(whom: str) -> tuple[str, int, int, Trace]:
-        """What it returned, the requests for an email, the letters, and all the rest."""
+        """What remind returned, how many emails it asked for, how many letters it sent, and its trace."""
         invocation = trial.send("Reminder/remind", whom)
         try:
             result = trial.result(invocation, failures=3)
@@ -169,7 +169,7 @@ def _remind(trial: Trial) -> str:
         raise NotYet(
             f"the provider is out of order for two requests; it gave up after {emails}",
             "the third attempt succeeds",
-            "An error that a retry may mend must not be a terminal one, and three attempts are allowed.",
+            "An error that a retry may fix must not be a terminal one, and three attempts are allowed.",
         )
     ledger.misbehave("email", fail=True)
     result, emails, letters, trace = remind(to)
@@ -196,7 +196,7 @@ def _remind(trial: Trial) -> str:
         raise NotYet(
             f"for an address without @ it returned {result!r}, after {emails} email(s) and {letters} letter(s)",
             "'letter', after no email and one letter",
-            "Look at the address before you send, and say with a terminal error that no retry will mend it.",
+            "Look at the address before you send, and raise a terminal error, because no retry will help.",
         )
     if len(trial.attempts(trace)) > 1:
         raise NotYet(
@@ -231,7 +231,9 @@ points_sent_twice = Predict(
     "runs will the email have been sent twice?",
     answer=1,
     unit="runs",
-    observe=lambda seen: sum(outcome.effects.get("email", 0) == 2 for outcome in seen.first_atlas("Note/leave")),
+    observe=lambda evidence: sum(
+        outcome.effects.get("email", 0) == 2 for outcome in evidence.first_atlas("Note/leave")
+    ),
     mistakes={
         0: "Between the effect and the journal there is a gap. A pod that dies right there has sent, and nobody knows.",
         2: "Before the effect nothing has left; after the result is in the journal it is replayed. Only one is left.",
@@ -311,7 +313,7 @@ send_once = Write(
     solution=_INVOICE.replace("str(uuid.uuid4())", _KEY).replace("import uuid\n", ""),
     probe=_bill,
     hints=[
-        "uuid.uuid4() is called anew by every attempt. What does the outside world see then?",
+        "Every attempt calls uuid.uuid4() again. What does the outside world see then?",
         "The key has to be the same in all attempts at one request, and another for each request.",
         "Restate can give you a uuid that depends on the invocation only, whichever attempt asks.",
         "key = str(ctx.uuid())",
@@ -320,9 +322,11 @@ send_once = Write(
 )
 
 
-def _second_attempt(seen: Seen) -> str:
-    asking_in_plain_code = [trace for trace in seen.all("Notice/notify") if trace.entry("is the provider up") is None]
-    attempts = seen.attempts(asking_in_plain_code[-1]) if asking_in_plain_code else []
+def _second_attempt(evidence: Evidence) -> str:
+    asking_in_plain_code = [
+        trace for trace in evidence.all("Notice/notify") if trace.entry("is the provider up") is None
+    ]
+    attempts = evidence.attempts(asking_in_plain_code[-1]) if asking_in_plain_code else []
     if len(attempts) < 2:
         raise CannotCheck("There is no second attempt yet.", "Run the cells between question and check first.")
     if attempts[1].failure and attempts[1].failure[0] == 570:

@@ -1,4 +1,4 @@
-"""Lesson 06: what comes twice counts once: requests, events, messages."""
+"""Lesson 06: requests, events and messages that come twice but count once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from playground.errors import PodNotFound
+from playground.lessons.evidence import Evidence
 from playground.lessons.facts import Claim, Term
-from playground.lessons.outcome import CannotCheck, NotYet
+from playground.lessons.feedback import CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
-from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 
@@ -45,19 +45,19 @@ CLAIMS = (
 )
 
 
-def _happened(seen: Seen, kind: str, word: str) -> int:
-    """How often a kind of effect happened whose body has a word, also when the ledger was cleared since."""
-    if seen.playground is not None:
-        seen.playground.ledger.entries()  # waits until the recording has all that the ledger has
-    with seen.recording.lock:
-        effects = seen.recording.timeline.effects
+def _happened(evidence: Evidence, kind: str, word: str) -> int:
+    """How often an effect of a kind happened with a word in its body, even if the ledger was cleared since."""
+    if evidence.playground is not None:
+        evidence.playground.ledger.entries()  # waits until the recording has everything the ledger has
+    with evidence.recording.lock:
+        effects = evidence.recording.timeline.effects
         return sum(effect.kind == kind and effect.became == "happened" and word in effect.body for effect in effects)
 
 
-def _payments_for_order_7(seen: Seen) -> int:
-    if not (found := _happened(seen, "payment", "order 7")):
+def _payments_for_order_7(evidence: Evidence) -> int:
+    if not (payments := _happened(evidence, "payment", "order 7")):
         raise CannotCheck("Nobody has paid for order 7 yet.", "Run the cells between question and check first.")
-    return found
+    return payments
 
 
 payments_for_one_key = Predict(
@@ -80,11 +80,11 @@ payments_for_one_key = Predict(
 )
 
 
-def _total(seen: Seen, key: str) -> int:
-    seen.latest(f"Points/{key}/earned")
-    if seen.playground is None:
+def _total(evidence: Evidence, key: str) -> int:
+    evidence.latest(f"Points/{key}/earned")
+    if evidence.playground is None:
         raise CannotCheck("A recording does not have the state.", "Run this notebook from its first cell.")
-    return int(seen.playground.state("Points", key).get("total", 0))
+    return int(evidence.playground.state("Points", key).get("total", 0))
 
 
 points_by_id = Predict(
@@ -92,7 +92,7 @@ points_by_id = Predict(
     "The id alone is the idempotency key. What will Ada's total be when all four deliveries are done?",
     answer=30,
     unit="points",
-    observe=lambda seen: _total(seen, "ada"),
+    observe=lambda evidence: _total(evidence, "ada"),
     mistakes={
         35: "That would be right. But the app's event has id 1, as the shop's first: it was taken for the same.",
         45: "The second delivery of the shop's event 1 has the same key as the first, so it counted once.",
@@ -108,10 +108,10 @@ points_by_id = Predict(
 )
 
 
-def _reminders(seen: Seen) -> int:
-    seen.latest("Shop/ship")
-    seen.latest("Shop/remind")
-    return _happened(seen, "email", "sofa")
+def _reminders(evidence: Evidence) -> int:
+    evidence.latest("Shop/ship")
+    evidence.latest("Shop/remind")
+    return _happened(evidence, "email", "sofa")
 
 
 reminders_after_kill = Predict(
@@ -176,17 +176,19 @@ def _event(source: str, number: int, amount: int) -> dict[str, Any]:
 def _probe_events(trial: Trial) -> str:
     key = trial.key()
     target = f"Points/{key}/earned"
-    told: list[str] = []
+    delivered: list[str] = []
 
     def deliver(source: str, number: int, amount: int, total: int, mistake: str) -> None:
-        again = f"{source} {number}" in told
-        told.append(f"{source} {number}")
+        again = f"{source} {number}" in delivered
+        delivered.append(f"{source} {number}")
         returned = trial.call(target, _event(source, number, amount))
         if returned == total:
             return
         if again and set(trial.pg.state("Points", key)) <= {"total"}:
             mistake += " What a pod has in memory is gone with the pod. Keep it in the object's state."
-        raise NotYet(f"after the events {', '.join(told)}: earned returned {json.dumps(returned)}", str(total), mistake)
+        raise NotYet(
+            f"after the events {', '.join(delivered)}: earned returned {json.dumps(returned)}", str(total), mistake
+        )
 
     deliver("shop", 1, 10, 10, "The first event is new: its points count.")
     deliver("shop", 1, 10, 10, "The same event came again. It changes nothing, and the total is returned as it is.")
@@ -196,9 +198,9 @@ def _probe_events(trial: Trial) -> str:
     try:
         trial.pg.kill_pod(trial.service)
     except PodNotFound:
-        pass  # it has scaled to zero meanwhile, which comes to the same
+        pass  # it has scaled to zero meanwhile, which has the same effect
     deliver("shop", 2, 10, 25, "The pod was killed. What an object has counted must outlive its pod.")
-    return f"the events {', '.join(told)} make a total of 25, across a kill"
+    return f"the events {', '.join(delivered)} make a total of 25, across a kill"
 
 
 count_each_event_once = Write(
@@ -218,9 +220,9 @@ count_each_event_once = Write(
 )
 
 
-def _calls_under_way(seen: Seen) -> int:
-    trace = seen.latest("Shop/cheapest")
-    with seen.recording.lock:
+def _calls_under_way(evidence: Evidence) -> int:
+    trace = evidence.latest("Shop/cheapest")
+    with evidence.recording.lock:
         marks = trace.attempts[0].marks if trace.attempts else {}
         calls = [marks[entry.row] for entry in trace.entries if entry.type == "Call" and entry.row in marks]
     answers = [call.until for call in calls if call.until is not None]

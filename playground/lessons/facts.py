@@ -1,7 +1,7 @@
 """What a lesson says that can be looked up: terms, and claims with numbers.
 
-A lesson's module keeps both, `TERMS` and `CLAIMS`, next to its exercises. The glossary is generated from the terms of
-all lessons; a test holds the claims against the notebook that makes them and against the server's configuration.
+A lesson's module has both, `TERMS` and `CLAIMS`, next to its exercises. The glossary is generated from the terms of all
+lessons. A test compares the claims with the notebook that makes them and with the server's configuration.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word of the field's, in the lesson that introduces it.
+    """A technical term, with the lesson that introduces it.
 
     Attributes:
-        name: the word, as the notebook has it in italics where it first occurs.
-        meaning: one or two sentences, in words that were introduced before.
-        page: address of the page of the documentation, if there is one.
+        name: the term, which the notebook has in italics where it first occurs.
+        meaning: one or two sentences that only use terms introduced before.
+        page: the address of a page in the documentation, if there is one.
     """
 
     name: str
@@ -30,9 +30,9 @@ class Claim:
 
     Attributes:
         says: the notebook's words, verbatim.
-        page: address of the page of the documentation; the notebook links it.
-        setting: path in `restate-server --dump-config`: "worker.invoker.inactivity-timeout".
-        value: what that has there, as the server prints it: "1m".
+        page: the address of a page in the documentation, which the notebook links to.
+        setting: its path in `restate-server --dump-config`, e.g. "worker.invoker.inactivity-timeout".
+        value: its value there, as the server prints it, e.g. "1m".
     """
 
     says: str

@@ -1,7 +1,7 @@
-"""Test: write a test. Checked by running it, on a service as it should be and on others with a bug each.
+"""Test: an exercise to write a test. It is checked by running the test on a correct service and on mutants of it.
 
-A test is worth what it finds. So the learner's passes where nothing is wrong, and fails for every mutant: a copy
-of the service with one bug put in. The outcome says which bug slipped through.
+A test is worth what it finds. So the learner's test must pass on the correct service, and fail for every mutant, which
+is a copy of the service with one bug in it. The feedback says which bug slipped through.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from playground.lessons import pytested
 from playground.lessons.exercise import Exercise
-from playground.lessons.outcome import NotYet, Outcome
+from playground.lessons.feedback import Feedback, NotYet
 from playground.lessons.write import same_source
 
 RIGHT = "as it should be"
@@ -22,13 +22,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """What is put into a service to make a mutant of it.
+    """A change to a service that makes a mutant of it.
 
     Attributes:
-        name: what is wrong with it, in a word or two.
-        instead: text of the service's source, exactly once in there.
-        has: what the mutant has there.
-        says: what is told of a mutant that no test finds.
+        name: what is wrong, in a few words.
+        instead: a text that occurs exactly once in the service's source.
+        has: what the mutant has in its place.
+        says: the feedback if no test finds the mutant.
     """
 
     name: str
@@ -38,19 +38,19 @@ class Bug:
 
     def put_into(self, source: str) -> str:
         """The mutant's source."""
-        assert source.count(self.instead) == 1, f"{self.name}: {self.instead!r} is in the source not exactly once"
+        assert source.count(self.instead) == 1, f"{self.name}: the source must have {self.instead!r} exactly once"
         return source.replace(self.instead, self.has)
 
 
 class Test(Exercise):
-    """A test to write.
+    """An exercise to write a test.
 
     Args:
         name, question, hints, because: see `Exercise`.
-        service: the name the service is deployed under.
-        correct: its source, with nothing wrong.
-        bugs: what to put in it, one at a time, for the mutants.
-        starter: the test the notebook has, with `@lesson.NAME.test` above it.
+        service: the name that the service is deployed under.
+        correct: its source, without a bug.
+        bugs: the bugs of the mutants.
+        starter: the test in the notebook, with `@lesson.NAME.test` above it.
         solution: a test that finds all bugs.
     """
 
@@ -77,17 +77,17 @@ class Test(Exercise):
         self._cell = ""
 
     def test(self, function: F) -> F:
-        """Decorates a test. All tests decorated in one cell are checked together; the latest such cell counts."""
+        """Decorate a test. All tests that are decorated in one cell are checked together. The latest cell counts."""
         cell = function.__code__.co_filename
         if cell != self._cell:
             self._cell, self._tests = cell, {}
         self._tests[function.__name__] = function
         return function
 
-    def solution(self) -> Outcome:
+    def solution(self) -> Feedback:
         """A test that finds all bugs, and why it does."""
-        told = f"Put this in place of the cell with @lesson.{self.name}.test."
-        return self._outcome("solution", told, self.because, code=self.cell(self._solution))
+        where = f"Put this in place of the cell with @lesson.{self.name}.test."
+        return self._feedback("solution", where, self.because, code=self.cell(self._solution))
 
     @property
     def right(self) -> object:
@@ -98,19 +98,19 @@ class Test(Exercise):
         """The cell that holds a test."""
         return f"@lesson.{self.name}.test\n{answer}"
 
-    def _check(self) -> Outcome:
+    def _check(self) -> Feedback:
         if not self._tests:
-            told = f"Run the cell with @lesson.{self.name}.test, then check."
-            return self._outcome("not attempted", self.question, told)
+            todo = f"Run the cell with @lesson.{self.name}.test, then check."
+            return self._feedback("not attempted", self.question, todo)
         tests = list(self._tests.values())
         if len(tests) == 1 and same_source(pytested.source(tests[0]), self.starter):
-            told = f"The test under @lesson.{self.name}.test is as it was. Change it, run its cell, then check."
-            return self._outcome("not attempted", self.question, told)
+            todo = f"The test under @lesson.{self.name}.test is as it was. Change it, run its cell, then check."
+            return self._feedback("not attempted", self.question, todo)
         for test in tests:
             if not test.__name__.startswith("test"):
-                return self._outcome("error", f"pytest runs what is called test_...; this is {test.__name__}.")
+                return self._feedback("error", f"pytest only runs functions named test_..., not {test.__name__}.")
             if "pg" not in inspect.signature(test).parameters:
-                return self._outcome("error", f"{test.__name__} takes no pg. It is to test the playground it is given.")
+                return self._feedback("error", f"{test.__name__} takes no pg, the playground to test.")
         versions = {RIGHT: self._correct, **{bug.name: bug.put_into(self._correct) for bug in self._bugs}}
         report = pytested.run(tests, versions, name=self._service, stop_if_first_fails=True)
         if alarm := report.failed(RIGHT):
@@ -127,5 +127,5 @@ class Test(Exercise):
                 "for each bug at least one test fails",
                 slipped[0].says,
             )
-        found = ", ".join(f"“{bug.name}”" for bug in self._bugs)
-        return self._outcome("correct", f"Observed: it passes as it should, and finds {found}.", self.because)
+        bugs = ", ".join(f"“{bug.name}”" for bug in self._bugs)
+        return self._feedback("correct", f"Observed: it passes as it should, and finds {bugs}.", self.because)

@@ -1,7 +1,7 @@
-"""What has become of each exercise, kept in one small file of the learner's.
+"""The learner's progress: the feedback of each exercise, kept in one small file.
 
-It holds names and outcomes, nothing else: {"emails_sent": "correct"}. It is written whole, to a file beside
-it that then takes its place, so that it is never half written; and progress is never a reason to fail.
+It holds nothing but names and kinds of feedback: {"emails_sent": "correct"}. It is never half written, because a new
+file is written beside it, and then replaces it. If it cannot be written, the lesson goes on.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def path() -> Path:
 
 
 def read() -> dict[str, str]:
-    """Outcomes by exercise; empty if there is no such file, or none that can be read."""
+    """The kind of feedback by exercise; empty if there is no readable file."""
     try:
-        found = json.loads(path().read_text("utf-8"))
+        kinds = json.loads(path().read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return {name: kind for name, kind in found.items() if kind in KEPT} if isinstance(found, dict) else {}
+    return {name: kind for name, kind in kinds.items() if kind in KEPT} if isinstance(kinds, dict) else {}
 
 
 def note(exercise: str, kind: str) -> None:
-    """Remember an outcome. What was once correct stays so: trying something else afterwards costs nothing."""
+    """Remember feedback. An exercise that was once correct stays correct, so trying something else costs nothing."""
     if kind not in KEPT:
         return
     known = read()
@@ -46,16 +46,16 @@ def note(exercise: str, kind: str) -> None:
     target = path()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:  # goes, whatever fails
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:  # removed even if something fails
             whole = Path(folder) / target.name
             whole.write_text(json.dumps({**known, exercise: kind}, indent=1, sort_keys=True), "utf-8")
             whole.replace(target)
     except OSError:
-        pass  # a full disk or a home that is read-only: the lesson goes on
+        pass  # the disk is full, or the home is read-only: the lesson goes on
 
 
 class Progress:
-    """How far a learner is.
+    """How far the learner is.
 
     Args:
         course: the names of the exercises by lesson, in order.

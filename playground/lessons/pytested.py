@@ -1,9 +1,9 @@
-"""Run test functions from a notebook's cells under pytest, in a process of its own, against several services.
+"""Running test functions from notebook cells under pytest, in a process of its own, on several versions of a service.
 
-A test is a function that takes a playground: `def test_it(pg)`. Under pytest, `pg` is a fixture: a playground of
-pytest's own, with one version of a service deployed and an empty ledger; nothing of it touches the notebook's. State
-is kept from test to test, so services and tests that have some need keys of their own. The functions are written to
-a file as they stand, with what they use from the notebook.
+A test is a function that takes a playground: `def test_it(pg)`. Under pytest, `pg` is a fixture: a separate playground
+with one version of the service deployed and an empty ledger. It does not touch the notebook's playground. State is kept
+from one test to the next, so tests of services with state need different keys. The functions are written to a file
+unchanged, together with what they use from the notebook.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from typing import Any
 
 from playground.core.paths import CHECKOUT
 from playground.core.text import table
-from playground.lessons.outcome import Broken, CannotCheck
+from playground.lessons.feedback import Broken, CannotCheck
 
 PATIENCE = 180.0
-"""Seconds all tests together may take."""
+"""Seconds that all tests together may take."""
 
 CONFTEST = '''\
 import json
@@ -48,14 +48,14 @@ SERVICES = PLAN["services"]
 
 @pytest.fixture(scope="session")
 def world():
-    """A playground for all tests, on this machine: on a cluster the namespace is the notebook's."""
+    """A playground for all tests, always on this machine: on a cluster the namespace belongs to the notebook."""
     with Playground.open("local") as playground:
         yield playground
 
 
 @pytest.fixture(params=list(SERVICES))
 def pg(request, world):
-    """The playground with one version of the service, and an outside world that behaves and remembers nothing."""
+    """The playground with one version of the service, and an outside world that behaves and has no memory."""
     world.ledger.behave()
     world.ledger.clear()
     world.deploy(name=PLAN["name"], source=SERVICES[request.param], breaking=True)
@@ -63,7 +63,7 @@ def pg(request, world):
     for invocation in world.invocations:
         if not invocation.trace.done:
             try:
-                invocation.kill()  # what a test leaves running is not to meet the next
+                invocation.kill()  # what one test leaves running must not disturb the next
             except PlaygroundError:
                 pass
 
@@ -77,16 +77,16 @@ def pytest_runtest_makereport(item, call):
     report = yield
     if report.when == "call" or report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
-        told = {
+        verdict = {
             "test": item.originalname,
             "service": item.callspec.params["pg"],
             "when": report.when,
             "passed": report.passed,
             "message": crash.message if crash else str(report.longrepr or ""),
         }
-        with (HERE / "told.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(told) + os.linesep)
-        if PLAN["first"] and report.failed and told["service"] == list(SERVICES)[0]:
+        with (HERE / "verdicts.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(verdict) + os.linesep)
+        if PLAN["first"] and report.failed and verdict["service"] == list(SERVICES)[0]:
             item.session.shouldstop = "a test fails on the first service"
     return report
 '''
@@ -94,13 +94,13 @@ def pytest_runtest_makereport(item, call):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one test on one service.
+    """The result of one test on one version of a service.
 
     Attributes:
-        test: the function's name.
-        service: which version of the service.
+        test: the name of the function.
+        service: the version of the service.
         passed: whether it passed.
-        message: the first lines of why not.
+        message: the first lines that say why not.
     """
 
     test: str
@@ -110,7 +110,7 @@ class Verdict:
 
 
 class Report:
-    """What became of some tests on some versions of a service.
+    """The results of several tests on several versions of a service.
 
     Attributes:
         verdicts: one per test and version.
@@ -144,12 +144,12 @@ def run(
 
     Args:
         tests: functions that take `pg`.
-        services: the versions' sources by what they are called.
-        name: the name each is deployed under.
-        stop_if_first_fails: leave out the other versions if a test fails on the first.
+        services: the sources of the versions, by their names.
+        name: the name that each is deployed under.
+        stop_if_first_fails: skip the other versions if a test fails on the first.
 
     Raises:
-        CannotCheck: there is no pytest, or it did not run.
+        CannotCheck: pytest is not installed, or did not run.
         Broken: the tests do not end.
     """
     if importlib.util.find_spec("pytest") is None:
@@ -161,30 +161,30 @@ def run(
         (here / "conftest.py").write_text(CONFTEST, "utf-8")
         (here / "pytest.ini").write_text("[pytest]\n", "utf-8")
         (here / "test_notebook.py").write_text(as_file(tests), "utf-8")
-        said = _pytest(here)
-        told = here / "told.jsonl"
-        if not told.exists():
-            raise CannotCheck("pytest did not get as far as running a test.", "\n".join(said.splitlines()[-12:]))
-        return Report(_verdicts(told.read_text("utf-8")))
+        printed = _pytest(here)
+        verdicts = here / "verdicts.jsonl"
+        if not verdicts.exists():
+            raise CannotCheck("pytest did not get as far as running a test.", "\n".join(printed.splitlines()[-12:]))
+        return Report(_verdicts(verdicts.read_text("utf-8")))
 
 
 def as_file(tests: Iterable[Callable[..., Any]]) -> str:
-    """The source of a test file that holds some functions, and all they use from where they were written."""
+    """The source of a test file with these functions, and everything they use from where they were written."""
     wanted: list[Callable[..., Any]] = list(tests)
     uses: dict[str, str] = {}
     for test in wanted:
         _collect(test, uses)
     for test in wanted:
         uses.pop(test.__name__, None)
-    # What annotates a parameter is not among what a function uses, and need not be there.
+    # Annotations do not count as used, so what they name may be missing: they must not be evaluated.
     return "\n\n".join(["from __future__ import annotations", *uses.values(), *map(source, wanted)]) + "\n"
 
 
 def source(function: Callable[..., Any]) -> str:
-    """A function's source as it was written, without what decorates it, unless that is pytest's.
+    """A function's source as it was written, without its decorators, except for pytest's.
 
     Raises:
-        Broken: it cannot be found.
+        Broken: the source cannot be found.
     """
     try:
         text = textwrap.dedent(inspect.getsource(function))
@@ -202,7 +202,7 @@ def source(function: Callable[..., Any]) -> str:
 
 
 def _collect(function: Callable[..., Any], uses: dict[str, str]) -> None:
-    """What a function uses of its module: imports as imports, functions as their source, plain values as they are."""
+    """Collect what a function uses from its module, as source: imports, functions and plain values."""
     space = getattr(function, "__globals__", {})
     for name in _names(function.__code__):
         if name in uses or name not in space or not name.isidentifier():
@@ -213,7 +213,7 @@ def _collect(function: Callable[..., Any], uses: dict[str, str]) -> None:
         elif getattr(value, "__module__", None) not in (None, "__main__", function.__module__):
             uses[name] = f"from {value.__module__} import {getattr(value, '__name__', name)} as {name}"
         elif isinstance(value, types.FunctionType):
-            uses[name] = ""  # before what it uses itself, so that two may use each other
+            uses[name] = ""  # first, so that two functions may use each other
             _collect(value, uses)
             uses[name] = source(value)
         elif isinstance(value, str | int | float | bool | list | tuple | dict | set | None):
@@ -228,7 +228,7 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 
 def _pytest(here: Path) -> str:
-    """Run pytest in a folder; what it printed."""
+    """Run pytest in a folder. Returns what it printed."""
     root = str(CHECKOUT)
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
@@ -240,7 +240,7 @@ def _pytest(here: Path) -> str:
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
-        start_new_session=True,  # an interrupt of the kernel is not its own; it is ended here
+        start_new_session=True,  # so that an interrupt of the kernel does not reach it; it is ended below
     )
     try:
         return process.communicate(timeout=PATIENCE)[0]
@@ -252,14 +252,14 @@ def _pytest(here: Path) -> str:
             process.communicate()
 
 
-def _verdicts(told: str) -> Iterator[Verdict]:
-    for line in told.splitlines():
+def _verdicts(text: str) -> Iterator[Verdict]:
+    for line in text.splitlines():
         one = json.loads(line)
-        # pytest explains an assertion below its first lines: those stay, for the rest holds ids and times.
-        said = [
+        # Keep the first lines of a failed assertion. Pytest's explanation below them contains ids and times.
+        lines = [
             text.strip() for text in one["message"].splitlines() if text.strip() and not text.startswith((" +", "  "))
         ]
-        if len(said) > 1 and said[-1] in ("assert False", "assert not True"):
-            said = said[:-1]
-        message = " ".join(said[:2]).removeprefix("AssertionError: ")
+        if len(lines) > 1 and lines[-1] in ("assert False", "assert not True"):
+            lines = lines[:-1]
+        message = " ".join(lines[:2]).removeprefix("AssertionError: ")
         yield Verdict(one["test"], one["service"], one["passed"], "" if one["passed"] else message)

@@ -1,6 +1,6 @@
-"""Questions: *predict* asks before a run what will be recorded, *read* asks what a recording shows.
+"""Questions: *predict* asks before a run what will be recorded; *read* asks what a recording shows.
 
-Either way the answer is a value, and what it is held against is computed from a recording.
+Either way the answer is a value, which is compared with what is computed from a recording.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 from playground.current import current
 from playground.errors import PlaygroundClosed
+from playground.lessons.evidence import Evidence
 from playground.lessons.exercise import Exercise
-from playground.lessons.outcome import CannotCheck, Outcome
-from playground.lessons.seen import Seen
+from playground.lessons.feedback import CannotCheck, Feedback
 from playground.recording import Recording
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -24,12 +24,12 @@ class Question(Exercise):
 
     Args:
         name, question, hints, because: see `Exercise`.
-        answer: the right one, as it is usually recorded.
-        observe: what was really recorded; it may raise `CannotCheck`.
-        mistakes: wrong answers, at least three, and what each of them overlooks; an attribute, too.
+        answer: the right answer, as it is usually recorded.
+        observe: computes what was really recorded. It may raise `CannotCheck`.
+        mistakes: at least three wrong answers, and what each overlooks; also an attribute.
         options: the answers to choose from, if there is a choice.
-        unit: what a number counts: "emails".
-        recording: name of a recording in `recordings/` that is read instead of the running playground's.
+        unit: what a number counts, e.g. "emails".
+        recording: the name of a recording in `recordings/` to use instead of the running playground's.
     """
 
     verb = ""
@@ -40,7 +40,7 @@ class Question(Exercise):
         question: str,
         *,
         answer: Any,
-        observe: Callable[[Seen], Any],
+        observe: Callable[[Evidence], Any],
         mistakes: Mapping[Any, str],
         hints: Sequence[str],
         because: str,
@@ -58,9 +58,9 @@ class Question(Exercise):
         """The recording it is about, if it comes with one."""
         return Recording.load(RECORDINGS / f"{self._recording}.jsonl")
 
-    def solution(self) -> Outcome:
-        """The answer as it is usually recorded, and why it is the answer."""
-        return self._outcome("solution", f"{self._say(self._expected)}. {self.because}")
+    def solution(self) -> Feedback:
+        """The answer as it is usually recorded, and why it is right."""
+        return self._feedback("solution", f"{self._say(self._expected)}. {self.because}")
 
     @property
     def right(self) -> object:
@@ -68,64 +68,64 @@ class Question(Exercise):
         return self._expected
 
     def cell(self, answer: object) -> str:
-        """The line that gives an answer."""
+        """The line that gives this answer."""
         return f"lesson.{self.name}.{self.verb}({'...' if answer is ... else repr(answer)})"
 
-    def _give(self, values: tuple[Any, ...], named: Mapping[str, Any]) -> Outcome:
+    def _give(self, values: tuple[Any, ...], named: Mapping[str, Any]) -> Feedback:
         if named:
             name, value = next(iter(named.items()))
-            told = f"An answer has no name: lesson.{self.name}.{self.verb}({value!r}), without {name}=."
-            return self._outcome("error", told)
+            fix = f"An answer has no name: lesson.{self.name}.{self.verb}({value!r}), without {name}=."
+            return self._feedback("error", fix)
         answer = values[0] if len(values) == 1 else values or ...
         self._answer = answer
         lines = [self.question]
         if self._options:
             lines.append(f"One of: {', '.join(map(repr, self._options))}")
         if answer is ...:
-            return self._outcome("not attempted", *lines, "Write your answer in place of the dots.")
+            return self._feedback("not attempted", *lines, "Write your answer in place of the dots.")
         if wrong := self._unfit(answer):
-            return self._outcome("error", wrong)
-        return self._outcome("noted", self.question, f"Your answer: {self._say(answer)}.")
+            return self._feedback("error", wrong)
+        return self._feedback("noted", self.question, f"Your answer: {self._say(answer)}.")
 
-    def _check(self) -> Outcome:
+    def _check(self) -> Feedback:
         if self._answer is ...:
-            return self._outcome("not attempted", f"lesson.{self.name}.{self.verb}(...) still has its dots.")
+            return self._feedback("not attempted", f"lesson.{self.name}.{self.verb}(...) still has its dots.")
         if wrong := self._unfit(self._answer):
-            return self._outcome("error", wrong)
-        recorded = self._observe(self._seen())
+            return self._feedback("error", wrong)
+        recorded = self._observe(self._evidence())
         given = self._normal(self._answer)
         if given == self._normal(recorded):
-            return self._outcome("correct", f"Recorded: {self._say(recorded)}.", self.because)
+            return self._feedback("correct", f"Recorded: {self._say(recorded)}.", self.because)
         lines = [f"Your answer: {self._say(self._answer)}. Recorded: {self._say(recorded)}."]
         overlooked = next((says for answer, says in self.mistakes.items() if self._normal(answer) == given), "")
         if self._normal(recorded) != self._normal(self._expected):
             lines.append("That is not what is usually recorded here. Look at the lens: what was different this time?")
         elif overlooked:
             lines.append(overlooked)
-        return self._outcome("not yet", *lines, self._next_hint())
+        return self._feedback("not yet", *lines, self._next_hint())
 
-    def _seen(self) -> Seen:
+    def _evidence(self) -> Evidence:
         if self._recording:
-            return Seen(self.recording)
+            return Evidence(self.recording)
         try:
             playground = current()
         except PlaygroundClosed:
             raise CannotCheck(
                 "No playground is open.", "Run this notebook's first cell, then the cells below it."
             ) from None
-        return Seen(playground.recording, playground)
+        return Evidence(playground.recording, playground)
 
     def _unfit(self, answer: Any) -> str:
-        """Why an answer cannot be one; empty if it can."""
+        """Why a value cannot be an answer; empty if it can."""
         if self._options and self._normal(answer) not in map(self._normal, self._options):
-            return f"{answer!r} is none of the answers: {', '.join(map(repr, self._options))}."
+            return f"{answer!r} is not one of the answers: {', '.join(map(repr, self._options))}."
         wanted, got = self._kind(self._expected), self._kind(answer)
         return "" if wanted == got else f"The answer is {wanted}; {answer!r} is {got}."
 
     def _kind(self, answer: Any) -> str:
-        """What an answer is, in words: of two that can be compared it is the same."""
+        """The kind of an answer, in words. Two answers can be compared if it is the same."""
         if isinstance(answer, list | tuple):
-            # What is asked for in parentheses is so many values; a list may be of any length.
+            # A tuple has a fixed number of values; a list may have any length.
             asked = type(self._expected)
             if asked is list or (asked is not tuple and isinstance(answer, list)):
                 return "a list"
@@ -147,20 +147,20 @@ class Question(Exercise):
 
 
 class Predict(Question):
-    """Asks before a run: what will be recorded?"""
+    """A question before a run: what will be recorded?"""
 
     kind = verb = "predict"
 
-    def predict(self, *answer: Any, **named: Any) -> Outcome:
-        """Say what will be recorded. Call it before the run; call it again to change your mind."""
+    def predict(self, *answer: Any, **named: Any) -> Feedback:
+        """Say what will be recorded. Call this before the run, and again if you change your mind."""
         return self._give(answer, named)
 
 
 class Read(Question):
-    """Asks of what is recorded: what happened?"""
+    """A question about a recording: what happened?"""
 
     kind, verb = "read", "answer"
 
-    def answer(self, *answer: Any, **named: Any) -> Outcome:
+    def answer(self, *answer: Any, **named: Any) -> Feedback:
         """Say what happened."""
         return self._give(answer, named)

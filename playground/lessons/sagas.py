@@ -1,11 +1,11 @@
-"""Lesson 05: undo what was done, in reverse order, also when nobody knows what was done."""
+"""Lesson 05: undo what was done, in reverse order, even if nobody knows what was done."""
 
 from __future__ import annotations
 
+from playground.lessons.evidence import Evidence
 from playground.lessons.facts import Term
-from playground.lessons.outcome import NotYet
+from playground.lessons.feedback import NotYet
 from playground.lessons.question import Predict, Read
-from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 from playground.recording import Trace
@@ -28,12 +28,12 @@ TERMS = (
 )
 
 
-def _kinds(seen: Seen, trace: Trace) -> list[str]:
-    """The kinds of all that an invocation made happen, in order, also when the ledger was cleared since."""
-    if seen.playground is not None:
-        seen.playground.ledger.entries()  # waits until the recording has all that the ledger has
-    with seen.recording.lock:
-        effects = seen.recording.timeline.effects
+def _kinds(evidence: Evidence, trace: Trace) -> list[str]:
+    """The kinds of all effects of an invocation, in order, even if the ledger was cleared since."""
+    if evidence.playground is not None:
+        evidence.playground.ledger.entries()  # waits until the recording has everything the ledger has
+    with evidence.recording.lock:
+        effects = evidence.recording.timeline.effects
         return [effect.kind for effect in effects if effect.invocation == trace.id and effect.became == "happened"]
 
 
@@ -42,7 +42,7 @@ declined_again = Read(
     "Look at the lens of Trip/oslo/book. What did the last attempt do with 'payment'?",
     answer="replayed",
     options=("executed", "replayed", "cut off", "failed"),
-    observe=lambda seen: seen.how(seen.latest("Trip/oslo/book"), "payment"),
+    observe=lambda evidence: evidence.how(evidence.latest("Trip/oslo/book"), "payment"),
     mistakes={
         "executed": "The first attempt did that. That the card has expired was then in the journal, like any result.",
         "cut off": "That was 'cancel hotel', in the first attempt: the pod was killed there.",
@@ -62,15 +62,17 @@ undone_by_cancel = Predict(
     "The trip to Lima waits for a card, and is cancelled. How many bookings will have been undone when it has ended?",
     answer=2,
     unit="bookings",
-    observe=lambda seen: sum(kind.startswith("cancel-") for kind in _kinds(seen, seen.latest("Trip/lima/book"))),
+    observe=lambda evidence: sum(
+        kind.startswith("cancel-") for kind in _kinds(evidence, evidence.latest("Trip/lima/book"))
+    ),
     mistakes={
         0: "That would be inv.kill(), which runs no code. inv.cancel() lets the handler go on, with a terminal error.",
-        1: "The whole list is gone through: the hotel first, then the flight.",
+        1: "The handler goes through the whole list: first the hotel, then the flight.",
         3: "There was no card, so nothing was paid: 'payment' was not on the list yet.",
     },
     hints=[
-        "Where does the handler stand when it is cancelled? What has it booked by then?",
-        "inv.cancel() raises a TerminalError at the await that the handler stands at.",
+        "Where is the handler when it is cancelled? What has it booked by then?",
+        "inv.cancel() raises a TerminalError at the await where the handler waits.",
         "That await is inside the try. What is on the list by then?",
     ],
     because="The cancellation arrived as a TerminalError at `await given`, inside the try. Flight and hotel were on "
@@ -78,8 +80,8 @@ undone_by_cancel = Predict(
 )
 
 
-def _left_booked(seen: Seen) -> str:
-    kinds = _kinds(seen, seen.latest("Trip/bern/book"))
+def _left_booked(evidence: Evidence) -> str:
+    kinds = _kinds(evidence, evidence.latest("Trip/bern/book"))
     return " and ".join(kind for kind in BOOKINGS if kind in kinds and f"cancel-{kind}" not in kinds) or "nothing"
 
 
@@ -149,7 +151,7 @@ async def book(ctx: restate.ObjectContext, card: str) -> str:
 
 
 def _early(source: str) -> str:
-    """The source, with the compensations noted before their steps."""
+    """The source, with each compensation noted before its step."""
     for kind in BOOKINGS:
         late = f'        booked.append("{kind}")\n'
         step = f'        await ctx.run_typed("{kind}"'
@@ -161,13 +163,13 @@ def _probe_in_time(trial: Trial) -> str:
     target = f"Trip/{trial.key('oslo')}/book"
     refused = trial.refuses(target, "expired")
     undone = [kind for kind in _kinds(trial, trial.latest(target)) if kind in ("cancel-flight", "cancel-hotel")]
-    told = f"with an expired card, these are undone: {', '.join(undone) or 'none'}"
+    observed = f"with an expired card, these are undone: {', '.join(undone) or 'none'}"
     if undone == ["cancel-flight", "cancel-hotel"]:
         raise NotYet(
-            told, "cancel-hotel, then cancel-flight", "Undo in reverse order: what was booked last is undone first."
+            observed, "cancel-hotel, then cancel-flight", "Undo in reverse order: what was booked last is undone first."
         )
     if undone != ["cancel-hotel", "cancel-flight"]:
-        raise NotYet(told, "cancel-hotel, then cancel-flight", "Both were booked when the bank said no.")
+        raise NotYet(observed, "cancel-hotel, then cancel-flight", "Both were booked when the bank said no.")
     if refused is None:
         raise NotYet(
             "with an expired card, book returns as if all were well",

@@ -1,14 +1,14 @@
-"""Lesson 04: the whole application, on a bad day, and killed at every point."""
+"""Lesson 04: the whole application, on a bad day and killed at every point."""
 
 from __future__ import annotations
 
 from playground.core.text import clean
 from playground.errors import InvocationFailed
 from playground.handles import Invocation
+from playground.lessons.evidence import Evidence
 from playground.lessons.facts import Claim
-from playground.lessons.outcome import Broken, CannotCheck, NotYet
+from playground.lessons.feedback import Broken, CannotCheck, NotYet
 from playground.lessons.question import Predict, Read
-from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 from playground.recording import Trace
@@ -29,22 +29,22 @@ CLAIMS = (
 SIGNUP = "Signup/signup"
 
 
-def _of(seen: Seen, username: str) -> Trace:
+def _of(evidence: Evidence, username: str) -> Trace:
     """The latest signup of a user."""
-    found = [trace for trace in seen.all(SIGNUP) if f'"{username}"' in str(trace.body).replace("'", '"')]
-    if not found:
+    signups = [trace for trace in evidence.all(SIGNUP) if f'"{username}"' in str(trace.body).replace("'", '"')]
+    if not signups:
         raise CannotCheck(f"{username} has not signed up yet.", "Run the cells between question and check first.")
-    return found[-1]
+    return signups[-1]
 
 
-def _bad_day(seen: Seen) -> Trace:
-    """Giselle's signup, once her email is out for good."""
-    trace = _of(seen, "giselle")
+def _bad_day(evidence: Evidence) -> Trace:
+    """Giselle's signup, once her email has been sent for good."""
+    trace = _of(evidence, "giselle")
 
     def out() -> bool:
         return trace.done or trace.status == "suspended"
 
-    if not out() and (seen.playground is None or not seen.playground.runtime.wait_until(out, 10)):
+    if not out() and (evidence.playground is None or not evidence.playground.runtime.wait_until(out, 10)):
         raise CannotCheck(
             f"giselle's signup is {trace.status}; the question is about when it waits for the click.",
             "Run the cells between question and check first.",
@@ -58,7 +58,7 @@ emails_on_a_bad_day = Predict(
     "How often will the email have left in the end?",
     answer=2,
     unit="times",
-    observe=lambda seen: len(seen.effects("email", of=_bad_day(seen))),
+    observe=lambda evidence: len(evidence.effects("email", of=_bad_day(evidence))),
     mistakes={
         1: "The second try had left, but its result was not in the journal. So there was a third, and it left, too.",
         3: "There were three tries, but the provider refused the first: nothing left.",
@@ -78,7 +78,7 @@ first_try = Read(
     "Look at the lens of Giselle's signup. What became of 'send email' in attempt 1?",
     answer="failed",
     options=("executed", "replayed", "cut off", "failed"),
-    observe=lambda seen: seen.how(_bad_day(seen), "send email", attempt=0),
+    observe=lambda evidence: evidence.how(_bad_day(evidence), "send email", attempt=0),
     mistakes={
         "cut off": "That was attempt 2: its pod was killed. In attempt 1 the code itself raised an error.",
         "executed": "It began, but it did not end well: the provider refused, and raise_for_status raised an error.",
@@ -98,7 +98,7 @@ points_with_two_emails = Predict(
     "The pod is killed at every point of the signup, one point per run. At how many points will the email leave twice?",
     answer=1,
     unit="points",
-    observe=lambda seen: sum(outcome.effects.get("email", 0) > 1 for outcome in seen.first_atlas(SIGNUP)),
+    observe=lambda evidence: sum(outcome.effects.get("email", 0) > 1 for outcome in evidence.first_atlas(SIGNUP)),
     mistakes={
         0: "There is still the moment when the email is out and the journal does not know it yet.",
         3: "There are three invocations. But only one of them sends an email, in one step.",
@@ -179,13 +179,13 @@ _SOLUTION = (
 
 
 def _repaired(trial: Trial) -> str:
-    # The answer to Ada's email is lost on its way: it is out, and the step fails.
+    # The answer to Ada's email is lost: the email is sent, but the step fails.
     trial.pg.ledger.misbehave("email", lose_answer=1)
     ada = _signed_up(trial, "ada", "The answer of the mail provider was lost once.")
     ben = _signed_up(trial, "ben", "A second user signed up.")
     for name in ("ada", "ben"):
-        told = trial.call(f"User/{trial.key(name)}/get")
-        active = told.get("activated") if isinstance(told, dict) else told
+        answer = trial.call(f"User/{trial.key(name)}/get")
+        active = answer.get("activated") if isinstance(answer, dict) else answer
         if active is not True:
             raise NotYet(
                 f"The link was clicked, signup said that the user is activated, and get says: {clean(active)}.",
@@ -209,7 +209,7 @@ _SHARED_KEY = "Two users with one key: give every signup its own."
 
 
 def _signed_up(trial: Trial, name: str, story: str) -> Invocation:
-    """A signup from the request to the end; the link is clicked as soon as an email is on its way."""
+    """A signup from the request to the end. The link is clicked as soon as an email is on its way."""
     new = {"username": trial.key(name), "name": name.title(), "surname": "Lovelace"}
     invocation = trial.send(SIGNUP, new)
 

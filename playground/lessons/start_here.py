@@ -1,10 +1,10 @@
-"""Lesson 00: the first kill, and the first replay."""
+"""Lesson 00: the first kill and the first replay."""
 
 from __future__ import annotations
 
+from playground.lessons.evidence import Evidence
 from playground.lessons.facts import Term
 from playground.lessons.question import Predict, Read
-from playground.lessons.seen import Seen
 
 _DOCS = "https://docs.restate.dev"
 
@@ -33,9 +33,9 @@ TERMS = (
 )
 
 
-def _initialize_calls(seen: Seen) -> int:
-    seen.latest("Signup/signup", status="suspended")
-    return len(seen.all("User/francesco/initialize"))
+def _initialize_calls(evidence: Evidence) -> int:
+    evidence.latest("Signup/signup", status="suspended")
+    return len(evidence.all("User/francesco/initialize"))
 
 
 initialize_calls = Predict(
@@ -62,7 +62,7 @@ emails_sent = Predict(
     "The pod is killed inside send_email, when the email is out. How often will the email have been sent in the end?",
     answer=2,
     unit="times",
-    observe=lambda seen: len(seen.effects("email", of=seen.latest("Signup/signup", status="suspended"))),
+    observe=lambda evidence: len(evidence.effects("email", of=evidence.latest("Signup/signup", status="suspended"))),
     mistakes={
         1: "The first one had left, but the step had not ended: the journal had no result. So the step ran again.",
         0: "The ledger had the email before you killed the pod. What has left cannot be taken back.",
@@ -81,7 +81,7 @@ last_attempt = Read(
     "Look at the lens of the completed signup. What did the last attempt do with 'send email'?",
     answer="replayed",
     options=("executed", "replayed", "cut off", "failed"),
-    observe=lambda seen: seen.how(seen.latest("Signup/signup"), "send email"),
+    observe=lambda evidence: evidence.how(evidence.latest("Signup/signup"), "send email"),
     mistakes={
         "executed": "The second attempt executed it. By the third its result was in the journal.",
         "cut off": "That was the first attempt: its pod was killed.",

@@ -8,12 +8,12 @@ from typing import Any
 from playground.current import current
 from playground.errors import PlaygroundClosed
 from playground.lessons import pytested
+from playground.lessons.evidence import Evidence
 from playground.lessons.facts import Claim, Term
+from playground.lessons.feedback import Broken, CannotCheck, NotYet
 from playground.lessons.mutation import Bug, Test
-from playground.lessons.outcome import Broken, CannotCheck, NotYet
 from playground.lessons.pytested import Report
 from playground.lessons.question import Predict
-from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 from playground.restate.admin import as_json
@@ -21,7 +21,7 @@ from playground.restate.admin import as_json
 _DOCS = "https://docs.restate.dev"
 
 TERMS = (
-    Term("fixture", "What pytest makes ready for a test and clears away afterwards: here, a playground."),
+    Term("fixture", "What pytest prepares for a test and cleans up afterwards: here, a playground."),
     Term("mutant", "A copy of some code with one bug put in on purpose, to see whether a test finds it."),
 )
 CLAIMS = (
@@ -61,7 +61,7 @@ async def buy(ctx: restate.Context, order: dict) -> str:
     await ctx.run_typed("mail", mail)
     return f"a ticket for {order['buyer']}"
 """
-"""The service that the lesson tests; its notebook has it as it stands here."""
+"""The service that the lesson tests, exactly as in its notebook."""
 
 MUTANT = "without a key"
 _MUTANTS = {MUTANT: (', headers={"idempotency-key": key}', "")}
@@ -69,7 +69,7 @@ _reports: list[Report] = []
 
 
 def pytest(*tests: Callable[..., Any]) -> Report:
-    """Run tests under pytest: on the service `tickets` as it is deployed now, and on its mutant."""
+    """Run tests under pytest, on the service `tickets` as it is deployed now and on its mutant."""
     service = current().services.get("tickets")
     if service is None:
         raise PlaygroundClosed("The service tickets is not deployed.", "", "Run the cell with %%service tickets.")
@@ -82,11 +82,11 @@ def pytest(*tests: Callable[..., Any]) -> Report:
     return _reports[-1]
 
 
-def _finds_the_mutant(seen: Seen) -> str:
+def _finds_the_mutant(evidence: Evidence) -> str:
     if not _reports:
         raise CannotCheck("pytest has not run yet.", "Run the cells between question and check first.")
-    found = _reports[-1].failed(MUTANT)
-    return found[0].test if len(found) == 1 else f"{len(found)} tests"
+    failed = _reports[-1].failed(MUTANT)
+    return failed[0].test if len(failed) == 1 else f"{len(failed)} tests"
 
 
 mutant_found_by = Predict(
@@ -164,7 +164,7 @@ replay_attempts = Predict(
     "The playground suspends at every wait. How many attempts will Tickets/buy have?",
     answer=3,
     unit="attempts",
-    observe=lambda seen: len(seen.attempts(seen.latest("Tickets/buy"))),
+    observe=lambda evidence: len(evidence.attempts(evidence.latest("Tickets/buy"))),
     mistakes={
         1: "That is what it has with the usual timeout. Now every await that has to wait ends an attempt.",
         2: "There is one for each step, which ends when the handler waits for its result. And then?",
@@ -221,13 +221,13 @@ def _draws(trial: Trial) -> str:
             raise NotYet(
                 "an attempt asked for another step than the attempt before: a journal mismatch",
                 "every attempt draws the winner that the first one drew",
-                "The draw is made anew in every attempt, and nothing keeps it.",
+                "The draw is made again in every attempt, and nothing keeps it.",
             ) from None
         bodies = [as_json(effect.body) for effect in trial.effects(of=invocation.trace)]
-        told = {repr(name) for body in bodies for name in (body.values() if isinstance(body, dict) else [body])}
-        if told != {repr(winner)}:
+        named = {repr(name) for body in bodies for name in (body.values() if isinstance(body, dict) else [body])}
+        if named != {repr(winner)}:
             raise NotYet(
-                f"the draw was won by {winner!r}; told to the world: {', '.join(sorted(told)) or 'nothing'}",
+                f"the draw was won by {winner!r}; told to the world: {', '.join(sorted(named)) or 'nothing'}",
                 "one winner in the mail, in the news and in the result",
                 "How often is a winner drawn? Draw once, and use that.",
             )
@@ -250,7 +250,7 @@ same_way_twice = Write(
     probe=_draws,
     hints=[
         "Every attempt runs draw from its first line. What is different the second time?",
-        "What the journal does not know is made anew. Lesson 02 has two ways to have chance in a handler.",
+        "What the journal does not have is made again. Lesson 02 has two ways to use chance in a handler.",
         "ctx.random() is a random.Random that gives every attempt the same numbers. "
         "A step whose result is the winner does as well.",
     ],

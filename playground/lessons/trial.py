@@ -1,8 +1,8 @@
-"""A trial: what a check does with a learner's service, in the learner's own playground.
+"""A trial: how a check tries out a learner's service, in the learner's own playground.
 
-It sends real requests under keys of its own and looks at what was recorded, so all of it can be looked at
-afterwards, in the lens and in the panels. A handler that raises is retried by Restate for ever; a trial
-gives up on it, says what it raised, and ends the invocation.
+It sends real requests with its own keys and looks at what was recorded, so the learner can look at all of it
+afterwards, in the lens and in the panels. If a handler keeps raising, Restate would retry it forever. A trial gives up
+on it, says what it raised, and ends the invocation.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from playground.core.text import clean
 from playground.errors import InvocationFailed, RequestError, WaitTimeout
 from playground.handles import Invocation
-from playground.lessons.outcome import Broken, CannotCheck, NotYet
-from playground.lessons.seen import Seen
+from playground.lessons.evidence import Evidence
+from playground.lessons.feedback import Broken, CannotCheck, NotYet
 from playground.recording import Attempt, Effect, Trace
 from playground.restate.admin import as_json
 from playground.restate.ingress import NO_BODY
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from playground.session import Playground
 
 PATIENCE = 15.0
-"""Seconds an invocation of a check may take."""
+"""Seconds that an invocation in a check may take."""
 IN_LINE = 0.5
-"""Seconds in the queue that are no passage: also what needs no lock may be there for a moment."""
+"""After this many seconds in the queue, an invocation really waits; one that needs no lock only passes through."""
 MANY = 4
-"""So many failed attempts may be what is asked for: the outside world misbehaves. One more, and nothing will come."""
+"""This many attempts may fail because the outside world misbehaves on purpose. After one more, it is hopeless."""
 
 
-class Trial(Seen):
-    """A learner's service, on trial.
+class Trial(Evidence):
+    """A learner's service on trial.
 
     Attributes:
         pg: the learner's playground.
-        service: the name it was deployed under.
-        token: a string no other trial has, for keys.
+        service: the name that it was deployed under.
+        token: a string for keys that no other trial has.
     """
 
     def __init__(self, playground: Playground, service: str) -> None:
@@ -50,14 +50,14 @@ class Trial(Seen):
         self._sent: list[Invocation] = []
 
     def key(self, name: str = "ada") -> str:
-        """A key, or anything else that should be used once, that is this trial's own."""
+        """A key, or anything else that must be unique, that no other trial uses."""
         return f"{name}-{self.token}"
 
     def send(self, target: str, body: Any = NO_BODY, **options: Any) -> Invocation:
         """Send a request and return at once.
 
         Raises:
-            Broken: the service does not offer that.
+            Broken: the service has no such handler.
         """
         try:
             invocation = self.pg.send(target, body, **options)
@@ -82,43 +82,43 @@ class Trial(Seen):
 
         Args:
             invocation: of this trial.
-            failures: so many failed attempts in a row are fine; one more, and the handler is broken.
+            failures: this many failed attempts in a row are fine; with one more, the handler is broken.
             patience: seconds.
-            hopeless: says from what is recorded that it cannot end any more, whatever is waited.
+            hopeless: whether the recording shows that it can never end.
 
         Raises:
-            InvocationFailed: it ended with a terminal error: that may be what is asked for.
-            Broken: its handler raises something else, again and again.
+            InvocationFailed: it ended with a terminal error, which may be what is asked for.
+            Broken: its handler keeps raising something else.
             NotYet: it does not end.
         """
         trace = invocation.trace
 
         def failed() -> list[Attempt]:
-            """The failed attempts since the last that did not fail."""
-            found: list[Attempt] = []
+            """The failed attempts since the last one that did not fail, the latest first."""
+            in_a_row: list[Attempt] = []
             for attempt in reversed(trace.attempts):
                 if attempt.outcome == "running":
                     continue
                 if attempt.outcome != "failed":
                     break
-                found.append(attempt)
-            return found
+                in_a_row.append(attempt)
+            return in_a_row
 
         def over() -> bool:
-            # That a pod has come to the end is not the end yet: Restate settles it, or refuses what it did.
+            # When its pod is done, it is not over yet: Restate may accept the result or refuse it.
             settled = trace.settled or trace.refused or trace.status == "paused"
             return settled or len(failed()) > failures or (not trace.done and hopeless())
 
-        # Restate tells whoever waits at once that it has ended; the recorder finds out only when it next asks.
-        told = self.pg.runtime.start(invocation.ended(patience))
+        # Restate tells us at once when it ends; the recorder would only find out when it next asks.
+        waiting = self.pg.runtime.start(invocation.ended(patience))
         deadline = time.monotonic() + patience
         try:
             self.pg.runtime.wait_until(lambda: over() or self.ended_again(trace), patience)
             while not over() and time.monotonic() < deadline:
-                _ = self.pg.revisions  # asks Restate now, which says why it is tried again
+                _ = self.pg.revisions  # asks Restate now, which says why it is retried
                 self.pg.runtime.wait_until(over, 0.1)
         finally:
-            told.cancel()
+            waiting.cancel()
         if self.not_accepted(trace):
             raise self._refused(invocation)
         if not trace.done:
@@ -137,25 +137,25 @@ class Trial(Seen):
 
     @staticmethod
     def ended_again(trace: Trace) -> bool:
-        """Whether an attempt has come to its end though the one before had: Restate has not taken that one's."""
+        """Whether a second attempt has come to its end: Restate did not accept the result of the first."""
         return sum(attempt.outcome in ("completed", "disconnected") for attempt in trace.attempts) > 1
 
     def not_accepted(self, trace: Trace) -> str:
-        """Why Restate does not accept what a handler does, in its own words; empty if it does.
+        """Why Restate does not accept what a handler does, in Restate's words; empty if it does.
 
-        A pod cannot know that: it has sent its result and is done. The server drops it, and tries again.
+        A pod does not know that: it has sent its result and is done. The server drops the result and retries.
         """
         with self.recording.lock:
             return trace.last_failure if trace.refused and not trace.settled else ""
 
     def _refused(self, invocation: Invocation) -> Broken:
-        """Its handler came to its end, but Restate did not accept what it did: end it, and say so."""
+        """The error for a handler that ended, but whose result Restate did not accept. Also ends the invocation."""
         why = self.not_accepted(invocation.trace)
         self._end(invocation)
         return Broken(f"Restate does not accept what {invocation.target} does: {why}", message=why)
 
     def refuses(self, target: str, body: Any = NO_BODY, **options: Any) -> InvocationFailed | None:
-        """Call a handler that should end with a terminal error; the error, or None if it returned."""
+        """Call a handler that should end with a terminal error. Returns the error, or None if the handler returned."""
         try:
             self.call(target, body, **options)
         except InvocationFailed as error:
@@ -167,10 +167,10 @@ class Trial(Seen):
         return self.pg.atlas(request, body, **options)
 
     def until(self, invocation: Invocation, **reached: str) -> Invocation:
-        """Wait until an invocation has come somewhere: `entry=`, or `status=`, as `Invocation.wait_for`.
+        """Wait until an invocation reaches an `entry=` or a `status=`, as with `Invocation.wait_for`.
 
         Raises:
-            NotYet: it does not come there.
+            NotYet: it does not reach it.
         """
         trace, place = invocation.trace, reached.get("entry") or reached.get("status") or ""
 
@@ -182,7 +182,7 @@ class Trial(Seen):
             return invocation.wait_for(**reached, timeout=5.0 if there() else 0.0)
         except WaitTimeout as error:
             raise NotYet(
-                f"{invocation.target} does not come to {place!r}. {error.why}", f"it comes to {place!r}"
+                f"{invocation.target} does not reach {place!r}. {error.why}", f"it reaches {place!r}"
             ) from None
 
     def stored(self, invocation: Invocation) -> None:
@@ -201,10 +201,10 @@ class Trial(Seen):
         return sum(attempt.outcome == "failed" for attempt in trace.attempts)
 
     def first_effect(self, kind: str, invocation: Invocation, *, failures: int = MANY) -> Effect | None:
-        """The first effect of a kind that an invocation has, as soon as it is there.
+        """The first effect of a kind that an invocation has, as soon as it happens.
 
         Returns:
-            The effect; None if the invocation ends, fails more often than `failures`, or waits for somebody, before.
+            The effect; None if before that the invocation ends, fails more than `failures` times or waits for somebody.
         """
         trace = invocation.trace
 
@@ -216,22 +216,22 @@ class Trial(Seen):
         return next(iter(self.effects(kind, trace)), None)
 
     def waits_for_somebody(self, trace: Trace) -> bool:
-        """Whether an invocation is suspended until somebody outside does something: no timer, no call wakes it."""
+        """Whether an invocation is suspended until somebody outside acts, so that no timer or call wakes it."""
         waits = self.waits(trace)
         return bool(waits) and all(entry.type in ("Awakeable", "GetPromise") for entry in waits)
 
     def last_ended_at(self, trace: Trace) -> float:
-        """When the last attempt ended. What a pod says of it may come after Restate's word that all is over."""
+        """When the last attempt ended, according to its pod, whose report may come later than Restate's."""
         self.pg.runtime.wait_until(lambda: bool(trace.attempts) and trace.attempts[-1].ended_at is not None, 5.0)
         with self.recording.lock:
             ended = trace.attempts[-1].ended_at if trace.attempts else None
             return trace.status_at if ended is None else ended
 
     def named(self, effect: Effect, name: str) -> str:
-        """What an effect carries under a name, for example the id of an awakeable.
+        """What the body of an effect has under a name, for example the id of an awakeable.
 
         Raises:
-            NotYet: it carries nothing there.
+            NotYet: it has no text there.
         """
         body = as_json(effect.body)
         if not isinstance(body, dict) or not isinstance(body.get(name), str):
@@ -239,10 +239,10 @@ class Trial(Seen):
         return str(body[name])
 
     def resolve(self, awakeable: str, value: Any) -> None:
-        """Complete an awakeable whose id a learner's service has given out.
+        """Complete an awakeable whose id the learner's service has given out.
 
         Raises:
-            NotYet: it is the id of none.
+            NotYet: it is not the id of an awakeable.
         """
         try:
             self.pg.resolve(awakeable, value)
@@ -250,7 +250,7 @@ class Trial(Seen):
             raise _no_awakeable(awakeable, error) from None
 
     def reject(self, awakeable: str, reason: str) -> None:
-        """Complete an awakeable with a failure; see `resolve`."""
+        """Complete an awakeable with a failure. See `resolve`."""
         try:
             self.pg.reject(awakeable, reason)
         except RequestError as error:
@@ -258,11 +258,11 @@ class Trial(Seen):
 
     @staticmethod
     def pending(trace: Trace) -> bool:
-        """Whether Restate has said that an invocation has not begun."""
+        """Whether, according to Restate, an invocation has not begun."""
         return trace.status == "pending" and trace.status_at > 0 and not trace.attempts
 
     def waits_in_line(self, invocation: Invocation) -> bool:
-        """Whether an invocation waits for its key's lock: Restate has it in the key's queue, and goes on to."""
+        """Whether an invocation waits for its key's lock, that is, stays in the key's queue in Restate."""
         trace, since = invocation.trace, float("inf")
         service, key, _ = invocation.target.split("/")
         deadline = time.monotonic() + PATIENCE
@@ -278,7 +278,7 @@ class Trial(Seen):
         """The source that is deployed now.
 
         Raises:
-            CannotCheck: none is.
+            CannotCheck: none is deployed.
         """
         deployed = self.pg.services.get(self.service)
         if deployed is None:
@@ -289,7 +289,7 @@ class Trial(Seen):
             return self.recording.timeline.revisions[deployed.revision].source
 
     def close(self) -> None:
-        """End what the trial left running, and have the outside world behave again."""
+        """End what the trial left running, and make the outside world behave again."""
         self.pg.ledger.behave()
         for invocation in self._sent:
             if not invocation.trace.done:

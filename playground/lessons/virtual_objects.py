@@ -1,26 +1,26 @@
-"""Lesson 01: virtual objects, their state, their locks, and two of them in each other's way."""
+"""Lesson 01: virtual objects, their state, their locks, and two of them that block each other."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 
+from playground.lessons.evidence import Evidence
 from playground.lessons.facts import Term
-from playground.lessons.outcome import Broken, NotYet
+from playground.lessons.feedback import Broken, NotYet
 from playground.lessons.question import Predict, Read
-from playground.lessons.seen import Seen
 from playground.lessons.trial import PATIENCE, Trial
 from playground.lessons.write import Write
 from playground.recording import Trace
 
 _DOCS = "https://docs.restate.dev"
 TAKEN_IN = 1.0
-"""Seconds after which Restate has taken in what a pod has told it, or has refused it."""
+"""Seconds within which Restate has accepted what a pod sent, or has refused it."""
 
 TERMS = (
     Term(
         "exclusive handler",
-        "A handler of a virtual object that may read and write the state. One at a time runs for a key.",
+        "A handler of a virtual object that may read and write the state. Only one at a time runs for a key.",
         f"{_DOCS}/foundations/handlers",
     ),
     Term(
@@ -43,8 +43,8 @@ TERMS = (
 )
 
 
-def _written(seen: Seen) -> str:
-    second = seen.latest("User/francesco/initialize")
+def _written(evidence: Evidence) -> str:
+    second = evidence.latest("User/francesco/initialize")
     written = [entry.label for entry in second.entries if entry.type == "SetState"]
     return {(): "nothing", ("user",): "user", ("activated",): "activated"}.get(tuple(written), "both")
 
@@ -72,12 +72,12 @@ second_initialize = Read(
 _FOUR = ("User/francesco/activate", "User/francesco/get", "User/ada/activate", "User/ada/get")
 
 
-def _answered(seen: Seen) -> int:
-    verify = seen.all("User/francesco/verify")[-1]
+def _answered(evidence: Evidence) -> int:
+    verify = evidence.all("User/francesco/verify")[-1]
     for target in _FOUR[1:]:
-        seen.latest(target)
-    requests = [seen.all(target)[-1] for target in _FOUR]
-    with seen.recording.lock:
+        evidence.latest(target)
+    requests = [evidence.all(target)[-1] for target in _FOUR]
+    with evidence.recording.lock:
         confirmed = verify.attempts[-1].started_at if verify.done and verify.attempts else float("inf")
         return sum(bool(r.attempts) and r.attempts[0].started_at < confirmed for r in requests)
 
@@ -195,11 +195,11 @@ balance_at_any_time = Write(
 )
 
 
-def _ada(seen: Seen) -> str:
-    seen.latest("Friend/francesco/invite")
-    waited = seen.all("Friend/ada/nickname")[-1]
-    if seen.playground is not None:
-        seen.playground.runtime.wait_until(lambda: waited.done, 3)
+def _ada(evidence: Evidence) -> str:
+    evidence.latest("Friend/francesco/invite")
+    waited = evidence.all("Friend/ada/nickname")[-1]
+    if evidence.playground is not None:
+        evidence.playground.runtime.wait_until(lambda: waited.done, 3)
     if not waited.done:
         return "still waits"
     return "failed" if waited.failure else "completed"
@@ -214,7 +214,7 @@ third_in_line = Predict(
     observe=_ada,
     mistakes={
         "failed": "Only the invocation that you ended fails, and what it had called. The third called for itself.",
-        "still waits": "What was ended let go of its locks, in both objects. So the queue moves on.",
+        "still waits": "What was ended released its locks in both objects. So the queue moves on.",
         "lost": "A request that was accepted is kept until it has a result, however long the queue stands still.",
     },
     hints=[
@@ -279,14 +279,14 @@ def _friends(trial: Trial) -> str:
 
 
 def _waits_behind_a_lock(trial: Trial, trace: Trace) -> bool:
-    """Whether an invocation is suspended on calls, and what it has called waits for a lock."""
+    """Whether an invocation is suspended on calls that all wait for a lock."""
     waits = trial.waits(trace)
     called = [trial.recording.timeline.invocations.get(entry.callee) for entry in waits if entry.type == "Call"]
     return bool(waits) and len(called) == len(waits) and all(callee and trial.pending(callee) for callee in called)
 
 
 def _know(trial: Trial, one: str, two: str, after: str) -> None:
-    """See that two are friends of each other. A message may take a moment to arrive."""
+    """Check that two people are friends of each other. A message may take a moment to arrive."""
 
     def misses(who: str, other: str) -> bool:
         friends = trial.pg.state("Person", who).get("friends")
@@ -296,12 +296,12 @@ def _know(trial: Trial, one: str, two: str, after: str) -> None:
     while missing := [(who, other) for who, other in ((one, two), (two, one)) if misses(who, other)]:
         with trial.recording.lock:
             requests = [trace for trace in trial.all("Person/*") if trial.token in trace.target]
-        for told in requests:
-            if why := trial.not_accepted(told):
-                raise Broken(f"Restate does not accept what {told.target} does: {why}")
+        for request in requests:
+            if why := trial.not_accepted(request):
+                raise Broken(f"Restate does not accept what {request.target} does: {why}")
         if time.monotonic() > deadline or _all_has_arrived(requests):
             break
-        _ = trial.pg.revisions  # asks Restate now, which says what it does not accept
+        _ = trial.pg.revisions  # asks Restate now, which says what it has refused
         time.sleep(0.05)
     else:
         return
@@ -314,7 +314,7 @@ def _know(trial: Trial, one: str, two: str, after: str) -> None:
 
 
 def _all_has_arrived(requests: list[Trace]) -> bool:
-    """Whether each request has ended, those that they sent, too, and Restate has had time to take it in."""
+    """Whether all requests, and the messages they sent, have ended, and Restate has had time to refuse them."""
     sent = Counter(entry.target for trace in requests for entry in trace.entries if entry.type == "OneWayCall")
     here = Counter(trace.target for trace in requests)
     ended = all(trace.done for trace in requests) and all(here[target] >= count for target, count in sent.items())
@@ -336,5 +336,5 @@ befriend_each_other = Write(
         "Telling without waiting: a message instead of a call.",
         "ctx.object_send(befriended, key=other, arg=ctx.key()) takes the place of the call; there is no await.",
     ],
-    because="A message is as durable as a call, but nobody waits for it: befriend ends and lets go of its lock.",
+    because="A message is as durable as a call, but nobody waits for it: befriend ends and releases its lock.",
 )

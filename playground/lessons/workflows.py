@@ -1,13 +1,13 @@
-"""Lesson 07: workflows: run once per key, asked and told things while it runs."""
+"""Lesson 07: workflows, which run once per key, and can be asked and told things while they run."""
 
 from __future__ import annotations
 
 from playground.errors import InvocationFailed
 from playground.handles import Invocation
+from playground.lessons.evidence import Evidence
 from playground.lessons.facts import Claim, Term
-from playground.lessons.outcome import Broken, NotYet
+from playground.lessons.feedback import Broken, NotYet
 from playground.lessons.question import Predict, Read
-from playground.lessons.seen import Seen
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 from playground.recording import Trace
@@ -40,9 +40,9 @@ CLAIMS = (
 )
 
 
-def _emails(seen: Seen) -> int:
-    seen.latest("Signup/ada/run", status="completed")
-    return sum("ada" in effect.body for effect in seen.effects("email"))
+def _emails(evidence: Evidence) -> int:
+    evidence.latest("Signup/ada/run", status="completed")
+    return sum("ada" in effect.body for effect in evidence.effects("email"))
 
 
 workflow_emails = Predict(
@@ -69,8 +69,8 @@ promise_entry = Read(
     "Look at the lens of the click. Which of its entries carried the news to run?",
     answer="CompletePromise clicked",
     options=("Input", "GetPromise clicked", "CompletePromise clicked", "Output"),
-    observe=lambda seen: next(
-        (str(entry) for entry in seen.latest("Signup/ada/click").entries if entry.type == "CompletePromise"), "none"
+    observe=lambda evidence: next(
+        (str(entry) for entry in evidence.latest("Signup/ada/click").entries if entry.type == "CompletePromise"), "none"
     ),
     mistakes={
         "GetPromise clicked": "That is an entry of run: there it waits for the promise. Look at the lens of the click.",
@@ -90,7 +90,7 @@ early_click_attempts = Predict(
     "bob's click comes before his run is even sent. How many attempts will his run need?",
     answer=1,
     unit="attempts",
-    observe=lambda seen: len(seen.attempts(seen.latest("Signup/bob/run"))),
+    observe=lambda evidence: len(evidence.attempts(evidence.latest("Signup/bob/run"))),
     mistakes={
         2: "ada's run needed two, for it was suspended until the click. bob's promise had its value already.",
         0: "What has completed was executed, so it had an attempt.",
@@ -191,7 +191,7 @@ def _approval(trial: Trial) -> str:
 
 
 def _waits(trial: Trial, run: Invocation) -> None:
-    """See that run waits, and does nothing else."""
+    """Check that run waits and does nothing else."""
     trace = run.trace
 
     def shows() -> bool:
@@ -221,7 +221,7 @@ def _peeks(trace: Trace) -> int:
 
 
 def _decide(trial: Trial, key: str, decision: str, when: str) -> str:
-    """Decide, and return what decide says."""
+    """Call decide, and return its answer."""
     sent = trial.send(f"Expense/{key}/decide", decision)
     try:
         return str(trial.result(sent, patience=5.0, hopeless=lambda: _nobody_decides(trial, key)))
@@ -246,7 +246,7 @@ def _decide(trial: Trial, key: str, decision: str, when: str) -> str:
 
 
 def _nobody_decides(trial: Trial, key: str) -> bool:
-    """Whether all that is under way for a key waits for promises, and nothing has completed, or can complete, one."""
+    """Whether everything in progress for a key waits for promises that nothing has completed or can complete."""
     requests = trial.all(f"Expense/{key}/*")
     if any(not trace.attempts or trace.attempts[-1].outcome == "running" for trace in requests):
         return False

@@ -16,11 +16,11 @@ import pytest
 from playground import lessons
 from playground.errors import RecordingError
 from playground.lessons import question
+from playground.lessons.evidence import Evidence
 from playground.lessons.exercise import Exercise
-from playground.lessons.outcome import Broken, CannotCheck, NotYet, Outcome
+from playground.lessons.feedback import Broken, CannotCheck, Feedback, NotYet
 from playground.lessons.progress import Progress, note, path, read
 from playground.lessons.question import Predict, Read
-from playground.lessons.seen import Seen
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
@@ -46,10 +46,10 @@ def ask(kind: type[Predict] | type[Read] = Read, **options: Any) -> Any:
     return kind("mails", "How many emails?", hints=["cold", "warm", "hot"], because="It was cut off.", **given)
 
 
-def checked(exercise: Any, answer: Any) -> Outcome:
+def checked(exercise: Any, answer: Any) -> Feedback:
     (exercise.predict if isinstance(exercise, Predict) else exercise.answer)(answer)
     said = exercise.check()
-    assert isinstance(said, Outcome)
+    assert isinstance(said, Feedback)
     return said
 
 
@@ -60,7 +60,7 @@ class Raises(Exercise):
         super().__init__("raises", "?", hints=["a", "b", "c"], because="")
         self.error = error
 
-    def _check(self) -> Outcome:
+    def _check(self) -> Feedback:
         raise self.error
 
 
@@ -68,7 +68,7 @@ class Raises(Exercise):
 
 
 def test_an_outcome_as_text_and_as_html() -> None:
-    said = Outcome("mails", "not yet", "Observed: <b>2</b>\nExpected: 1 & no more", "if a < b:\n    pass\n")
+    said = Feedback("mails", "not yet", "Observed: <b>2</b>\nExpected: 1 & no more", "if a < b:\n    pass\n")
     assert repr(said).splitlines() == [
         "✗ Not yet: mails",
         "  Observed: <b>2</b>",
@@ -103,7 +103,7 @@ def test_what_a_learner_answers_is_never_markup() -> None:
     ],
 )
 def test_each_kind_has_a_word_and_a_shape(kind: Any, title: str) -> None:
-    assert Outcome("mails", kind, "").title == title
+    assert Feedback("mails", kind, "").title == title
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_bug_of_ours_is_not_shown_as_a_wrong_answer_and_does_not_reach_the_lea
     assert re.match(
         r"The check itself has failed: ZeroDivisionError: division by zero \(test_engine\.py:\d+\)\n", said.text
     )
-    assert "still open" in said.text
+    assert "says nothing about your answer" in said.text
     assert read() == {}
 
 
@@ -258,7 +258,7 @@ def test_more_or_fewer_values_than_one(kind: Any) -> None:
 def test_an_answer_that_is_no_option() -> None:
     exercise = ask(answer="twice", observe=lambda seen: "twice", mistakes={"once": "No."}, options=("once", "twice"))
     assert exercise.answer(...).text.splitlines()[1] == "One of: 'once', 'twice'"
-    assert exercise.answer("thrice").text == "'thrice' is none of the answers: 'once', 'twice'."
+    assert exercise.answer("thrice").text == "'thrice' is not one of the answers: 'once', 'twice'."
     assert checked(exercise, "TWICE").kind == "correct"
 
 
@@ -282,7 +282,7 @@ def test_units_and_lists_are_said_as_one_says_them() -> None:
 
 def test_a_question_is_answered_from_its_recording() -> None:
     exercise = ask(observe=lambda seen: len(seen.all("Signup/*")), answer=1)
-    recorded = len(Seen(exercise.recording).all("Signup/*"))
+    recorded = len(Evidence(exercise.recording).all("Signup/*"))
     assert checked(exercise, recorded).kind == "correct"
 
 

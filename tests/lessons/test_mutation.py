@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from playground.lessons import pytested
+from playground.lessons.feedback import Broken
 from playground.lessons.mutation import Bug, Test
-from playground.lessons.outcome import Broken
 from playground.lessons.pytested import Report, Verdict
 from tests.lessons import learners
 
@@ -111,7 +111,7 @@ def test_a_test_that_is_not_written_yet() -> None:
 
 def test_what_is_no_test() -> None:
     assert (
-        "pytest runs what is called test_...; this is without_a_playground."
+        "pytest only runs functions named test_..., not without_a_playground."
         in written(learners.without_a_playground).check().text
     )
     assert "takes no pg" in written(learners.test_without_a_playground).check().text

@@ -9,7 +9,7 @@ import pytest
 
 from playground import Playground
 from playground.errors import DeployError
-from playground.lessons.outcome import NotYet
+from playground.lessons.feedback import NotYet
 from playground.lessons.progress import read
 from playground.lessons.trial import Trial
 from playground.lessons.write import Write

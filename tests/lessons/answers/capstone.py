@@ -46,7 +46,7 @@ WRONG = {
             "one key for all",
             'post("payment", bill, key)',
             'post("payment", bill, "payment")',
-            says="Two orders may not have the same",
+            says="Two orders must not share one",
         ),
         Wrong(
             "takes a refusal for paid",
@@ -70,7 +70,7 @@ WRONG = {
             await ctx.object_call(put_back, key=item, arg=None)
 """,
             "",
-            says="Each item that was reserved is to be put back",
+            says="Each item that was reserved must be put back",
         ),
         Wrong(
             "the money is kept",

@@ -59,7 +59,7 @@ def test_a_buyer_pays_exactly_once(pg):
             "a generator of its own",
             "",
             _RAFFLE.replace("random.choice", "random.SystemRandom().choice"),
-            says="The draw is made anew in every attempt",
+            says="The draw is made again in every attempt",
         ),
         Wrong(
             "always the same seed",
@@ -73,7 +73,7 @@ def test_a_buyer_pays_exactly_once(pg):
             _RAFFLE.replace("random.choice(names)", "names[time.time_ns() // 1000 % len(names)]").replace(
                 "import random", "import time"
             ),
-            says="The draw is made anew in every attempt",
+            says="The draw is made again in every attempt",
         ),
         Wrong(
             "drawn in each step",

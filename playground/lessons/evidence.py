@@ -1,4 +1,4 @@
-"""What was recorded, asked in the terms of a lesson. A question is answered from here and from nowhere else."""
+"""What was recorded, in the terms of a lesson. Checks take their answers only from here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from playground.lessons.outcome import CannotCheck
+from playground.lessons.feedback import CannotCheck
 from playground.recording import Attempt, Effect, Entry, Recording, Trace
 
 if TYPE_CHECKING:
@@ -14,39 +14,39 @@ if TYPE_CHECKING:
     from playground.session import Playground
 
 WAIT = 10.0
-"""Seconds a check waits for what is under way."""
+"""Seconds that a check waits for something that is in progress."""
 
 
-class Seen:
-    """A recording, asked in a lesson's terms.
+class Evidence:
+    """A recording, in the terms of a lesson.
 
     Attributes:
-        recording: what is asked.
-        playground: the playground it is being recorded in; None for a recording that was loaded.
+        recording: the recording.
+        playground: the playground that records it; None for a recording that was loaded.
     """
 
     def __init__(self, recording: Recording, playground: Playground | None = None) -> None:
         self.recording, self.playground = recording, playground
 
     def all(self, target: str) -> list[Trace]:
-        """The invocations of a target, in the order they were first seen. `*` stands for anything.
+        """The invocations of a target, in the order in which they were first seen. `*` stands for anything.
 
         Raises:
             CannotCheck: there are none.
         """
         with self.recording.lock:
-            found = [trace for trace in self.recording.invocations if fnmatchcase(trace.target, target)]
-        if not found:
+            traces = [trace for trace in self.recording.invocations if fnmatchcase(trace.target, target)]
+        if not traces:
             raise CannotCheck(
                 f"Nothing is recorded of {target} yet.", "Run the cells between question and check first."
             )
-        return found
+        return traces
 
     def latest(self, target: str, *, status: str = "completed") -> Trace:
         """The latest invocation of a target, once it has a status.
 
         Raises:
-            CannotCheck: there is none, or it is not that far.
+            CannotCheck: there is none, or it does not have that status.
         """
         trace = self.all(target)[-1]
         if self.playground is not None:
@@ -64,26 +64,26 @@ class Seen:
             return list(trace.attempts)
 
     def waits(self, trace: Trace) -> list[Entry]:
-        """What an invocation is suspended on; nothing if it is not suspended."""
+        """The entries that an invocation is suspended on; empty if it is not suspended."""
         with self.recording.lock:
             if trace.status != "suspended" or not trace.attempts:
                 return []
             return [trace.rows[row] for row in trace.attempts[-1].waits_for if row in trace.rows]
 
     def how(self, trace: Trace, entry: str, attempt: int = -1) -> str:
-        """What became of an entry in an attempt: executed, replayed …
+        """What became of an entry in an attempt: executed, replayed and so on.
 
         Raises:
-            CannotCheck: the attempt did not come to it.
+            CannotCheck: the attempt did not reach it.
         """
         with self.recording.lock:
-            found = trace.entry(entry)
-            tried = trace.attempts[attempt:][:1] if found else []
-            mark = tried[0].marks.get(found.row) if found and tried else None
+            named = trace.entry(entry)
+            chosen = trace.attempts[attempt:][:1] if named else []
+            mark = chosen[0].marks.get(named.row) if named and chosen else None
         if mark is None:
             which = "last" if attempt == -1 else "first"
             raise CannotCheck(
-                f"The {which} attempt at {trace.target} did not come to {entry!r}.", "Run the cells above as they are."
+                f"The {which} attempt at {trace.target} did not reach {entry!r}.", "Run the cells above unchanged."
             )
         return mark.how
 
@@ -93,27 +93,27 @@ class Seen:
         Raises:
             CannotCheck: there is none.
         """
-        made = self.playground.atlases if self.playground is not None else []
-        found = next((atlas for atlas in made if (atlas.request, atlas.target) == (request, target)), None)
-        if found is None:
+        atlases = self.playground.atlases if self.playground is not None else []
+        first = next((atlas for atlas in atlases if (atlas.request, atlas.target) == (request, target)), None)
+        if first is None:
             raise CannotCheck(
                 f"No crash atlas of {request} was made yet.", "Run the cells between question and check first."
             )
-        return found
+        return first
 
     def effects(self, kind: str | None = None, of: Trace | Iterable[Trace] | None = None) -> list[Effect]:
-        """The effects that happened (refused and repeated ones did not).
+        """The effects that really happened, without refused and repeated requests.
 
         Args:
-            kind: "email" …; all if it is not given.
-            of: invocations whose own effects, or those of what they called, are meant; all if it is not given.
+            kind: e.g. "email"; by default all kinds.
+            of: only effects of these invocations and of what they called; by default all.
         """
         if self.playground is not None:
-            self.playground.ledger.entries()  # waits until the recording has all that the ledger has
+            self.playground.ledger.entries()  # waits until the recording has everything the ledger has
         return self.recorded_effects(kind, of)
 
     def recorded_effects(self, kind: str | None = None, of: Trace | Iterable[Trace] | None = None) -> list[Effect]:
-        """Like `effects`, of those that are recorded so far."""
+        """Like `effects`, but only those that are already recorded."""
         with self.recording.lock:
             timeline = self.recording.timeline
             roots = [of] if isinstance(of, Trace) else list(of or ())

@@ -1,10 +1,10 @@
-"""What an exercise says: one of five outcomes, in the learner's terms.
+"""The feedback of an exercise, in the learner's terms. A check leads to one of five kinds:
 
 * correct;
-* not yet: what was observed, and what was expected;
-* error: the answer could not be tried at all: it is of the wrong kind, or its code raised;
-* not attempted: the answer is still the blank one;
-* cannot check: something is missing that has nothing to do with the answer. Never shown as wrong.
+* not yet: says what was observed and what was expected;
+* error: the answer could not be tried, because it is of the wrong kind or its code raised;
+* not attempted: there is no answer yet;
+* cannot check: something is missing that has nothing to do with the answer, which is never called wrong then.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any, Literal
 
 Kind = Literal["correct", "not yet", "error", "not attempted", "cannot check", "noted", "hint", "solution"]
 
-# A shape for each as well as a word: nothing is told by a colour alone.
+# A shape as well as a word, so that nothing depends on colour alone.
 _SHAPES = {"correct": "✔", "not yet": "✗", "error": "!", "not attempted": "○", "cannot check": "?"}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an exercise says.
+class Feedback:
+    """What an exercise tells the learner.
 
     Attributes:
         exercise: its name.
-        kind: one of the five outcomes; or "noted", "hint" and "solution" for what is no outcome.
-        text: what is said, lines separated by newlines.
-        code: Python that goes with it; may be empty.
+        kind: one of the five kinds of a check, or "noted", "hint" or "solution".
+        text: what it says, in lines separated by newlines.
+        code: Python code that belongs to it; may be empty.
     """
 
     exercise: str
@@ -60,7 +60,7 @@ class Outcome:
 
 
 class CannotCheck(Exception):
-    """A check misses something that has nothing to do with the answer.
+    """Something is missing for a check that has nothing to do with the answer.
 
     Args:
         why: what is missing.
@@ -73,12 +73,12 @@ class CannotCheck(Exception):
 
 
 class NotYet(Exception):
-    """What an answer does is not what was asked for.
+    """An answer does not do what was asked for.
 
     Args:
         observed: what it did.
         expected: what it should have done.
-        mistake: what is behind it, if that can be told.
+        mistake: the reason, if it is known.
     """
 
     def __init__(self, observed: str, expected: str, mistake: str = "") -> None:
@@ -90,8 +90,8 @@ class Broken(Exception):
     """The learner's code raised where it should not have.
 
     Attributes:
-        code: the error's code in Restate's terms, 500 for a plain exception, 570 for a journal mismatch.
-        message: what it said.
+        code: the error's code in Restate: 500 for a plain exception, 570 for a journal mismatch.
+        message: the error's message.
     """
 
     def __init__(self, what: str, *, code: int = 500, message: str = "") -> None:
