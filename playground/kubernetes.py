@@ -21,6 +21,7 @@ import yaml
 from playground.backends.knative.api import Kubernetes
 from playground.backends.knative.backend import KnativeBackend
 from playground.backends.knative.objects import Object, in_words
+from playground.backends.knative.readiness import condition, is_observed
 from playground.backends.knative.revision import RUN
 from playground.errors import ClusterError, StartError
 from playground.pod.emit import EVENTS
@@ -133,11 +134,9 @@ def _unready(thing: Object) -> str:
     """What an object still lacks; nothing for a kind that Knative does not look after."""
     if ".knative.dev/" not in thing["apiVersion"]:
         return ""
-    status = thing.get("status", {})
-    if status.get("observedGeneration") != thing["metadata"].get("generation"):
+    if not is_observed(thing):
         return "Knative has not looked at it"
-    states = {each["type"]: each for each in status.get("conditions", [])}
-    ready = states.get("Ready", {})
+    ready = condition(thing, "Ready")
     if ready.get("status") == "True":
         return ""
     return f"It says: {ready.get('reason', 'nothing')}: {ready.get('message', '')}".rstrip(": .")

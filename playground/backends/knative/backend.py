@@ -29,6 +29,7 @@ from playground.backends.knative.config import ClusterConfig, load
 from playground.backends.knative.manifests import INGRESS_PORT, RESTATE
 from playground.backends.knative.objects import CONFIG_MAPS, KSERVICES, PODS, REVISIONS, Object
 from playground.backends.knative.pods import MAX_BACKOFF, ClusterPod
+from playground.backends.knative.readiness import condition, is_observed
 from playground.backends.knative.revision import LAB, REVISION, RUN, Names
 from playground.backends.knative.servers import Servers
 from playground.backends.knative.watch import Watch
@@ -195,12 +196,12 @@ class KnativeBackend:
         """Wait until Restate is ready, and the cluster there to say so."""
         assert self._watch is not None
         deadline = asyncio.get_running_loop().time() + CLUSTER_PATIENCE
-        while (trouble := self._watch.trouble) is not None:
+        while (error := self._watch.error) is not None:
             if asyncio.get_running_loop().time() > deadline:
                 raise StartError(
                     f"The cluster of context {self.kubernetes.context} is not there any more.",
-                    trouble.why,
-                    f"{trouble.fix}; when it is back, what was deployed and sent is, too",
+                    error.why,
+                    f"{error.fix}; when it is back, what was deployed and sent is, too",
                 )
             await asyncio.sleep(0.1)
         await self._there.ready()
@@ -301,16 +302,15 @@ class KnativeBackend:
         """
         while True:
             found = await self.kubernetes.get(KSERVICES, names.service) or {}
-            status = found.get("status", {})
-            if status.get("observedGeneration") == found.get("metadata", {}).get("generation"):
-                tags = {each.get("tag") for each in status.get("traffic", [])}
-                states = {each["type"]: each for each in status.get("conditions", [])}
-                if names.tag(revision) in tags and states.get("Ready", {}).get("status") == "True":
+            if is_observed(found):
+                tags = {each.get("tag") for each in found.get("status", {}).get("traffic", [])}
+                ready = condition(found, "Ready")
+                if names.tag(revision) in tags and ready.get("status") == "True":
                     return
-                if (failed := states.get("Ready", {})).get("status") == "False":
+                if ready.get("status") == "False":
                     raise DeployError(
                         f"The service {service!r} was not deployed: Knative gives it no address.",
-                        f"It says: {failed.get('reason', '')}: {failed.get('message', '')}",
+                        f"It says: {ready.get('reason', '')}: {ready.get('message', '')}",
                         "python -m playground cluster status",
                     )
             await asyncio.sleep(0.1)

@@ -135,9 +135,17 @@ def stuck(pod: Object) -> Diagnosis | None:
 
 def pod_is_ready(pod: Object) -> bool:
     """Whether a pod is there and takes requests."""
-    conditions = pod.get("status", {}).get("conditions", [])
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-    return ready and not is_going(pod)
+    return condition(pod, "Ready").get("status") == "True" and not is_going(pod)
+
+
+def condition(thing: Object, name: str) -> dict[str, Any]:
+    """What an object's status says of one condition; empty if nothing."""
+    return next((each for each in thing.get("status", {}).get("conditions", []) if each["type"] == name), {})
+
+
+def is_observed(thing: Object) -> bool:
+    """Whether an object's status is about the object as it is now, not as it was before a change."""
+    return bool(thing.get("status", {}).get("observedGeneration") == thing.get("metadata", {}).get("generation"))
 
 
 def is_going(thing: Object) -> bool:
@@ -173,9 +181,9 @@ def _ended(container: dict[str, Any]) -> dict[str, Any]:
 
 def _diagnoses(pod: Object, events: list[Object]) -> Iterator[Diagnosis]:
     name, status = pod["metadata"]["name"], pod.get("status", {})
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            yield _diagnosis("Unschedulable", condition.get("message", condition.get("reason", "")), pod=name)
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        yield _diagnosis("Unschedulable", scheduled.get("message", scheduled.get("reason", "")), pod=name)
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     for container in containers:
         yield from _diagnoses_of_container(name, container, events)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from playground.backends.knative.objects import CONFIG_MAPS, KSERVICES, PART_OF, Object
+from playground.backends.knative.readiness import is_observed
 from playground.core.settings import Settings
 from playground.pod.emit import EVENTS
 
@@ -173,8 +174,6 @@ def kservice(names: Names, latest: Object, revisions: list[str], marks: dict[str
 
 def latest_of(kservice: Object | None) -> str:
     """The latest revision that Knative has made of a Knative Service as it is now; empty until it has."""
-    found = kservice or {}
-    status = found.get("status", {})
-    if status.get("observedGeneration") != found.get("metadata", {}).get("generation"):
+    if kservice is None or not is_observed(kservice):
         return ""
-    return str(status.get("latestCreatedRevisionName", ""))
+    return str(kservice.get("status", {}).get("latestCreatedRevisionName", ""))

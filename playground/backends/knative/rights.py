@@ -1,8 +1,8 @@
 """What a playground does in its namespace, and so what it must be allowed to do: one list.
 
 Opening asks whether it may do what it is going to; `cluster adopt` asks for what it does itself, too; and the Role of a
-learner in a class is made of the same list. Nothing else is used: `tests/unit/knative/rbac.py` holds every request of
-the tests against the Role.
+learner in a class is made of the same list. Nothing else is used: the stand-ins for a cluster, in the tests, hold every
+request against it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from playground.errors import StartError
 
 AT_ONCE = 8
 """Questions; each is a request."""
-
 
 KNATIVE = ("serving.knative.dev", "eventing.knative.dev")
 EVERYTHING = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]

@@ -32,7 +32,7 @@ class Watch:
     """Follows the objects of one kind with these labels.
 
     Attributes:
-        trouble: what keeps it from following now; None if nothing does.
+        error: what keeps it from following now; None if nothing does.
     """
 
     def __init__(self, kubernetes: Kubernetes, resource: Resource, labels: str, take: Take) -> None:
@@ -40,7 +40,7 @@ class Watch:
         self._known: dict[str, Object] = {}
         self._version: str | None = None
         self._pause = FIRST_PAUSE
-        self.trouble: ApiError | None = None
+        self.error: ApiError | None = None
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -48,7 +48,7 @@ class Watch:
             try:
                 await self._follow()
             except ApiError as error:
-                self.trouble = error
+                self.error = error
                 if error.status not in AWAY:
                     self._version = None  # it answered, so the version may be the reason
             await asyncio.sleep(self._pause)
@@ -67,7 +67,7 @@ class Watch:
             "timeoutSeconds": str(PERIOD),
         }
         async with self._kubernetes.stream(self._resource, "", params, SILENCE) as answer:
-            self.trouble = None
+            self.error = None
             async for line in answer.aiter_lines():
                 try:
                     told = json.loads(line)

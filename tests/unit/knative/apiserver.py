@@ -22,11 +22,15 @@ import yaml
 
 from playground.backends.knative.api import Kubernetes
 from playground.backends.knative.config import ClusterConfig
-from playground.backends.knative.rights import role
+from playground.backends.knative.rights import RIGHTS, role
 from tests.unit.knative import rbac
 
 RECORDINGS = Path(__file__).parent / "recordings"
 CONTEXT, NAMESPACE = "stand-in", "learner"
+ASKED = [
+    {"apiGroups": [right.resource.group], "resources": [str(right)], "verbs": right.running.split()} for right in RIGHTS
+]
+"""What opening asks for, as the rules of a Role."""
 
 
 def recorded(name: str) -> bytes:
@@ -157,8 +161,12 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def stand_in(directory: Path) -> AsyncIterator[tuple[ApiServer, Kubernetes]]:
-    """A stand-in, and a client of it. A learner may do what the client does, or it is an error."""
+async def stand_in(directory: Path, *, by_hand: bool = False) -> AsyncIterator[tuple[ApiServer, Kubernetes]]:
+    """A stand-in, and a client of it, which does nothing that a playground does not ask for when it is opened.
+
+    Args:
+        by_hand: it may do whatever a learner may.
+    """
     made = ApiServer()
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.url = "http://{}:{}".format(*server.sockets[0].getsockname())
@@ -166,8 +174,9 @@ async def stand_in(directory: Path) -> AsyncIterator[tuple[ApiServer, Kubernetes
     kubernetes = await Kubernetes.connect(config.kubeconfig, config.context, config.namespace)
     try:
         yield made, kubernetes
-        beyond = [each for each in made.asked if not rbac.allows(role(), NAMESPACE, each.method, each.path, each.query)]
-        assert not beyond, "the Role of a learner lacks a right"
+        rules = role() if by_hand else ASKED
+        beyond = [each for each in made.asked if not rbac.allows(rules, NAMESPACE, each.method, each.path, each.query)]
+        assert not beyond, "playground.backends.knative.rights lacks a right"
     finally:
         await kubernetes.aclose()
         server.close()

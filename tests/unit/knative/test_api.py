@@ -35,7 +35,7 @@ def asked(
     directory: Path, arrange: Callable[[ApiServer], None], ask: Callable[[Kubernetes], Coroutine[Any, Any, Any]]
 ) -> tuple[Any, ApiServer]:
     async def run() -> tuple[Any, ApiServer]:
-        async with stand_in(directory) as (server, kubernetes):
+        async with stand_in(directory, by_hand=True) as (server, kubernetes):
             arrange(server)
             return await ask(kubernetes), server
 
@@ -191,7 +191,7 @@ def test_a_cluster_that_goes_in_the_middle_of_a_lesson_is_told_with_its_cause(
         kubernetes = Kubernetes(None, tmp_path, "mine", NAMESPACE, "")  # type: ignore[arg-type]
         backend._kubernetes = kubernetes
         backend._watch = Watch(kubernetes, PODS, "a=b", lambda what, pod: None)
-        backend._watch.trouble = ApiError(0, "No.", "Nobody answers: the cluster is stopped or gone.", "cluster status")
+        backend._watch.error = ApiError(0, "No.", "Nobody answers: the cluster is stopped or gone.", "cluster status")
         with pytest.raises(StartError, match="not there any more") as error:
             await backend.ready()
         assert "stopped or gone" in error.value.why

@@ -34,7 +34,7 @@ def broker(seen: int, ready: str, message: str = "") -> bytes:
 
 def applied(directory: Path, *answers: bytes, kinds: dict[str, Any] = KINDS) -> tuple[Any, ApiServer]:
     async def run() -> tuple[Any, ApiServer]:
-        async with stand_in(directory) as (server, kubernetes):
+        async with stand_in(directory, by_hand=True) as (server, kubernetes):
             server.answers(f"{EVENTING}/", json.dumps(kinds).encode())
             for answer in answers:
                 server.answers(BROKERS, answer)

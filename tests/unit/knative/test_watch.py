@@ -150,12 +150,12 @@ def test_what_keeps_it_from_following_can_be_asked(tmp_path: Path) -> None:
             server.answers("list", recorded("forbidden.json"), status=403)
             watch = Watch(kubernetes, PODS, "a=b", lambda what, pod: None)
             following = asyncio.create_task(watch.run())
-            await eventually(lambda: watch.trouble is not None)
+            await eventually(lambda: watch.error is not None)
             following.cancel()
-            assert watch.trouble is not None
-            assert watch.trouble.status == 403
-            assert 'cannot list resource "pods"' in watch.trouble.why
-            assert "cluster adopt" in watch.trouble.fix
+            assert watch.error is not None
+            assert watch.error.status == 403
+            assert 'cannot list resource "pods"' in watch.error.why
+            assert "cluster adopt" in watch.error.fix
 
     asyncio.run(run())
 
