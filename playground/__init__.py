@@ -1,7 +1,7 @@
-"""Durable execution you can see: the public names, nothing else.
+"""Durable execution you can see: the public names and nothing else.
 
-The names are loaded when they are first used. A pod imports `playground.pod` from this package and
-must not pay for, or even have, what only a notebook needs.
+A name is loaded when it is first used, because a pod imports `playground.pod` from this package, and must neither load
+nor need what only a notebook needs.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext playground`: the `%%service` magic. `Playground.open()` does it by itself."""
+    """`%load_ext playground`: register the `%%service` magic. `Playground.open()` does this too."""
     from playground.current import current
     from playground.magic import register
 
-    register(shell, lambda **told: current().deploy(**told))
+    register(shell, lambda **options: current().deploy(**options))

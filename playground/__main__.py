@@ -1,7 +1,7 @@
-"""`python -m playground`: set up, look after and check a checkout of the project.
+"""`python -m playground`: set up, maintain and check a checkout of the project.
 
-Each command imports what it needs when it runs, so that `--help` is quick. An error a learner can act on
-is printed as it is, without a traceback, and ends the program with status 1.
+Each command imports what it needs when it runs, so that `--help` is quick. An error that a learner can act on is
+printed without a traceback, and ends the program with status 1.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ START = ROOT / "notebooks" / "00-start-here.ipynb"
 @app.command()
 def doctor(
     with_cluster: Annotated[
-        bool, typer.Option("--cluster", help="Also what a Kubernetes cluster on this machine needs.")
+        bool, typer.Option("--cluster", help="Also check what a Kubernetes cluster on this machine needs.")
     ] = False,
 ) -> None:
-    """Look at this machine; say what is missing and the line that helps. Status 1 if something is."""
+    """Check this machine; say what is missing and how to fix it. Status 1 if something is missing."""
     from playground.cli.doctor import run_checks, table
     from playground.runtime.opening import asked_for
 
@@ -54,10 +54,10 @@ def doctor(
 def lab(
     context: typer.Context,
     server: Annotated[
-        bool, typer.Option(help="--no-server: do without the Restate server; recordings can still be read.")
+        bool, typer.Option(help="--no-server: start without a Restate server; recordings can still be read.")
     ] = True,
 ) -> None:
-    """Open JupyterLab on the first notebook. What follows `--` goes to JupyterLab, such as `-- --no-browser`."""
+    """Open JupyterLab on the first notebook. Options after `--` are passed to JupyterLab: `-- --no-browser`."""
     import importlib.util
 
     from playground.backends.local.binary import find_server
@@ -67,38 +67,39 @@ def lab(
     if server and os.environ.get("PLAYGROUND_BACKEND", "local") == "local":
         find_server()
     if not START.exists():
-        raise SetupError("The first notebook is not there.", f"{START} does not exist.", "git checkout notebooks")
-    # Defaults for its settings, such as no question about news; what the learner has set goes before them.
+        raise SetupError("The first notebook is missing.", f"{START} does not exist.", "git checkout notebooks")
+    # Defaults for its settings, such as not asking about news. The learner's own settings take precedence.
     paths = [str(Path(__file__).parent / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
-    out.print("JupyterLab starts; its address follows. Ctrl-C, twice, ends it and all kernels.")
+    out.print("JupyterLab is starting; its address follows. Press Ctrl-C twice to end it and all kernels.")
     sys.stdout.flush()
-    # The same process goes on as JupyterLab: Ctrl-C, signals and the exit status are its own.
+    # This process becomes JupyterLab, so Ctrl-C, signals and the exit status are JupyterLab's own.
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *lab_options(), *context.args])
 
 
 def lab_options() -> list[str]:
-    """JupyterLab for one learner on one machine: loopback, a free port, and nothing asked of the network."""
+    """JupyterLab for one learner on one machine: on loopback, on a free port, and without using the network."""
     options = [
         "--ServerApp.ip=127.0.0.1",
         "--ServerApp.port=0",
         f"--ServerApp.root_dir={ROOT}",
         f"--LabApp.default_url=/lab/tree/{START.relative_to(ROOT)}",
         "--LabApp.extension_manager=readonly",
-        "--KernelManager.transport_encryption=auto",  # else every kernel warns that it has none
+        "--KernelManager.transport_encryption=auto",  # otherwise every kernel warns that it has none
     ]
     if os.geteuid() == 0:
-        options.append("--ServerApp.allow_root=True")  # in a container; it still asks for the token
+        options.append("--ServerApp.allow_root=True")  # in a container; the token is still required
     return options
 
 
 @app.command()
 def notebooks(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Which; all if none is named. The start will do: 03.")
+        list[str] | None,
+        typer.Argument(help="Notebooks to execute; by default all. The start of a name is enough: 03."),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; compare with nbval.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Redraw pictures beside unchanged text, too.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing, and compare with nbval.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Also redraw pictures beside unchanged text.")] = False,
 ) -> None:
     """Execute the notebooks in fresh kernels and refresh their committed outputs."""
     import time
@@ -117,27 +118,27 @@ def notebooks(
 
 @app.command()
 def server(
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download it if it is not here.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download it if it is missing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Say where the Restate server is, its version, and how it was found."""
+    """Say where the Restate server is, which version it has, and how it was found."""
     from playground.backends.local.binary import find_server
 
-    found = find_server(fetch=fetch)
+    binary = find_server(fetch=fetch)
     if as_json:
-        facts = {"path": str(found.path), "version": found.version, "source": found.source, "notes": found.notes}
+        facts = {"path": str(binary.path), "version": binary.version, "source": binary.source, "notes": binary.notes}
         typer.echo(json.dumps(facts))
         return
-    out.print(f"restate-server {found.version}: {found.path}\nfound by: {found.source}")
-    for note in found.notes:
-        out.print(f"passed over: {note}")
+    out.print(f"restate-server {binary.version}: {binary.path}\nfound by: {binary.source}")
+    for note in binary.notes:
+        out.print(f"skipped: {note}")
 
 
 @app.command()
 def clean(
-    keep_server: Annotated[bool, typer.Option("--keep-server", help="Leave the downloaded server.")] = False,
+    keep_server: Annotated[bool, typer.Option("--keep-server", help="Keep the downloaded server.")] = False,
 ) -> None:
-    """Remove the downloaded server, and the data of playgrounds that are no more."""
+    """Remove the downloaded server, and the data of playgrounds that no longer exist."""
     from playground.backends.local.leftovers import data_dirs, tree_size
     from playground.core.paths import cache_dir
 
@@ -146,11 +147,11 @@ def clean(
     doomed = [(directory.path, directory.size) for directory in directories if not directory.alive]
     if not keep_server and cache_dir().exists():
         if alive:
-            out.print(f"left, for a playground may be using it: {cache_dir()}")
+            out.print(f"kept, because a playground may be using it: {cache_dir()}")
         else:
             doomed.append((cache_dir(), tree_size(cache_dir())))
     for path in alive:
-        out.print(f"left, for a playground is using it: {path}")
+        out.print(f"kept, because a playground is using it: {path}")
     for path, size in doomed:
         try:
             shutil.rmtree(path)
@@ -162,7 +163,7 @@ def clean(
 
 
 def main() -> None:
-    """Run the command line; end with status 1 and a message when something foreseeable is wrong."""
+    """Run the command line. A PlaygroundError ends it with a message and status 1."""
     try:
         app()
     except PlaygroundError as error:

@@ -1,7 +1,7 @@
-"""Which playground a cell of a notebook means: the one that was opened last.
+"""The current playground of a notebook: the one that was opened last.
 
-Magics and exercises are not handed one. In a notebook there is one at a time: running the cell that opens it once
-more ends the one before.
+Magics and exercises use it, because they do not get one as an argument. A notebook has only one at a time: opening
+another closes the one before.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from playground.session import Playground
 
 
 def current() -> Playground:
-    """The playground opened last.
+    """The playground that was opened last.
 
     Raises:
         PlaygroundClosed: none is open.

@@ -1,6 +1,6 @@
-"""Handles: what a notebook holds of an invocation, a pod, a key or the outside world, and how each looks in a cell.
+"""Handles: the objects a notebook gets for an invocation, a pod, a key or the outside world, and how they are shown.
 
-What they can do is the runtime's; here is how they are shown: as text everywhere, and in a notebook as what is alive.
+What they can do is in the runtime. Here they get their looks: text everywhere, and live widgets in a notebook.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Journal(list[dict[str, Any]]):
-    """An invocation's journal as Restate's server has it, entry by entry."""
+    """The journal of an invocation as Restate's server has it, entry by entry."""
 
     target: str = ""
 
@@ -35,12 +35,12 @@ class Journal(list[dict[str, Any]]):
 
 
 class Invocation(invocation.Invocation):
-    """One request to a handler, from the moment it was sent.
+    """One request to a handler, from the moment it is sent.
 
     Attributes:
-        id: the invocation id, as Restate gave it.
+        id: the invocation id that Restate assigned.
         target: what it was sent to.
-        is_new: False if its idempotency key made it the same as an earlier one.
+        is_new: False if its idempotency key belonged to an earlier one, which this then is.
     """
 
     def __init__(self, runtime: Runtime, invocation_id: str, target: str, *, is_new: bool = True) -> None:
@@ -49,13 +49,13 @@ class Invocation(invocation.Invocation):
 
     @property
     def journal(self) -> Journal:
-        """The journal, read from Restate's server now."""
+        """Its journal, read from Restate's server now."""
         journal = Journal(self.read_journal())
         journal.target = self.target
         return journal
 
     def export(self, path: str | PathLike[str]) -> Path:
-        """Write one self-contained page with the replay lens of this invocation; returns the path.
+        """Write a self-contained page with the replay lens of this invocation. Returns the path.
 
         Raises:
             RecordingError: the file cannot be written.
@@ -78,10 +78,10 @@ class Invocation(invocation.Invocation):
 
 
 class Pods(list[pod.Pod]):
-    """Pods that are there now, in the order they started.
+    """The pods that exist now, in the order in which they started.
 
     Args:
-        failed: those that could not be started, one per revision that has no pod for that reason.
+        failed: pods that could not be started, one for each revision that has no pod for that reason.
     """
 
     def __init__(self, pods: Iterable[pod.Pod] = (), failed: Iterable[RecordedPod] = ()) -> None:
@@ -93,7 +93,7 @@ class Pods(list[pod.Pod]):
 
 
 class State(dict[str, Any]):
-    """An object's K/V state: name -> value. A copy; the object does not change with it."""
+    """The K/V state of an object: name -> value. It is a copy; changing it does not change the object."""
 
     service: str = ""
     key: str = ""
@@ -103,11 +103,11 @@ class State(dict[str, Any]):
 
 
 class Queue:
-    """A key's lock and queue at one moment.
+    """The lock and the queue of a key, at one moment.
 
     Attributes:
-        holder: the invocation id that holds the lock; empty if it is free.
-        waiting: the invocation ids that wait, in order.
+        holder: the id of the invocation that holds the lock; empty if the lock is free.
+        waiting: the ids of the invocations that wait for it, in order.
     """
 
     def __init__(self, runtime: Runtime, service: str, key: str, holder: str, waiting: list[str]) -> None:
@@ -130,7 +130,7 @@ class Service(Deployed):
     """A deployed service: its latest revision and what it offers.
 
     Attributes:
-        name: as given to `%%service` or `pg.deploy`.
+        name: the name given to `%%service` or `pg.deploy`.
         revision: the revision that serves new requests.
         services: the Restate services in it: [{"name", "type", "handlers"}].
         is_new: False if the source was unchanged and nothing was deployed.
@@ -140,7 +140,7 @@ class Service(Deployed):
 
     @classmethod
     def of(cls, deployed: Deployed) -> Service:
-        """A deployed service, to be shown."""
+        """A deployed service that shows itself."""
         return cls(deployed.name, deployed.revision, deployed.services, deployed.is_new)
 
     def __repr__(self) -> str:
@@ -157,7 +157,7 @@ class Revisions(list[RevisionInUse]):
 
 
 class Entries(list[Effect]):
-    """What reached the outside world, in order."""
+    """The requests that reached the outside world, in order."""
 
     ordinals: dict[str, str]
 
@@ -166,18 +166,18 @@ class Entries(list[Effect]):
 
 
 class Ledger:
-    """The outside world: what effects reached it, and how it misbehaves."""
+    """The outside world: which effects reached it, and how it misbehaves."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     @property
     def url(self) -> str:
-        """Where this machine reaches it; handlers find theirs in LEDGER_URL."""
+        """Its address for this machine. Handlers find theirs in LEDGER_URL."""
         return self._runtime.ledger.url
 
     def entries(self, kind: str | None = None) -> Entries:
-        """What has reached the outside world since it was last cleared, repeated and refused requests included.
+        """The requests that reached the outside world since it was last cleared, including repeated and refused ones.
 
         Args:
             kind: only this kind, e.g. "email".
@@ -186,16 +186,16 @@ class Ledger:
         recording = self._runtime.recording
         with recording.lock:
             timeline = recording.timeline
-            found = Entries(
+            entries = Entries(
                 effect
                 for effect in timeline.effects
                 if effect.number > timeline.forgotten and (kind is None or effect.kind == kind)
             )
-            found.ordinals = {name: pod.label for name, pod in timeline.pods.items()}
-        return found
+            entries.ordinals = {name: pod.label for name, pod in timeline.pods.items()}
+        return entries
 
     def count(self, kind: str | None = None) -> int:
-        """How often something really happened: repeated and refused requests do not count.
+        """How often something really happened. Repeated and refused requests do not count.
 
         Args:
             kind: only this kind, e.g. "email".
@@ -203,15 +203,15 @@ class Ledger:
         return sum(not (effect.repeated or effect.refused) for effect in self.entries(kind))
 
     def wait_for(self, kind: str, count: int = 1, timeout: float = 30) -> Entries:
-        """Wait until something has happened so often; returns the entries of its kind.
+        """Wait until something has happened `count` times. Returns the entries of its kind.
 
         Args:
             kind: e.g. "email".
-            count: how often, at least.
+            count: how often it must have happened, at least.
             timeout: seconds.
 
         Raises:
-            WaitTimeout: it has not happened so often.
+            WaitTimeout: it did not happen that often in time.
         """
 
         def there() -> bool:
@@ -223,14 +223,14 @@ class Ledger:
 
         if not self._runtime.wait_until(there, timeout):
             raise WaitTimeout(
-                f"{kind!r} was waited for {count} time(s), and did not happen so often within {timeout:g} s.",
-                f"It has happened {self.count(kind)} time(s).",
-                "pg.ledger shows what has happened; pg.invocations what is running.",
+                f"{kind!r} did not happen {count} time(s) within {timeout:g} s.",
+                f"It has happened {self.count(kind)} time(s) so far.",
+                "pg.ledger shows what has happened, and pg.invocations what is running.",
             )
         return self.entries(kind)
 
     def clear(self) -> None:
-        """Forget all entries and idempotency keys. Misbehaviour stays as it is."""
+        """Forget all entries and idempotency keys. Faults stay as they are."""
         self._runtime.ledger.clear()
 
     def misbehave(
@@ -242,22 +242,22 @@ class Ledger:
         slow: float = 0.0,
         down: bool = False,
     ) -> None:
-        """Make one kind of the outside world misbehave; without faults it behaves again.
+        """Make one kind of effect misbehave. Called without faults, it behaves again.
 
         Args:
             kind: e.g. "email".
-            fail: so many requests are refused before anything happens; True: all.
-            lose_answer: of so many requests the effect happens but the answer is an error; True: all.
-            slow: seconds each request takes.
-            down: nobody answers.
+            fail: how many requests are refused before anything happens; True for all.
+            lose_answer: for how many requests the effect happens but the answer is an error; True for all.
+            slow: seconds that each request takes.
+            down: whether nobody answers.
 
         Raises:
-            PlaygroundError: the kind's name cannot be used.
+            PlaygroundError: the name of the kind is not allowed.
         """
         self._runtime.ledger.misbehave(kind, fail=fail, lose_answer=lose_answer, slow=slow, down=down)
 
     def behave(self) -> None:
-        """All kinds behave again."""
+        """Let all kinds behave again."""
         self._runtime.ledger.behave()
 
     def __repr__(self) -> str:

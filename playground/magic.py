@@ -1,7 +1,6 @@
-"""`%%service NAME`: the cell's source becomes a service and is deployed at once.
+"""`%%service NAME`: the source of the cell becomes a service, and is deployed at once.
 
-The cell does not run in the notebook's kernel. It is what a pod loads, as it stands: what is written
-there works unchanged in a file of its own.
+The cell does not run in the notebook's kernel. A pod loads it unchanged, so it also works unchanged as a file.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from playground.handles import Service
 
 
 class Deploy(Protocol):
-    """`Playground.deploy`, or what finds the playground first."""
+    """`Playground.deploy`, or something that first finds the playground."""
 
     def __call__(self, *, name: str, source: str, breaking: bool) -> Service:
         """Deploy a source under a name."""
 
 
 def register(shell: Any, deploy: Deploy) -> None:
-    """Make the magic known to an IPython shell: `%%service NAME [--breaking]`."""
+    """Register the magic in an IPython shell: `%%service NAME [--breaking]`."""
 
     def service(line: str, cell: str) -> Service:
         """Deploy the cell as a service: `%%service NAME [--breaking]`."""
@@ -35,7 +34,7 @@ def register(shell: Any, deploy: Deploy) -> None:
 
 
 def notebooks_shell() -> Any:
-    """The IPython shell that this code runs in, or None: that IPython is imported says nothing."""
+    """The IPython shell that this code runs in, or None. IPython being imported does not mean there is one."""
     if "IPython" not in sys.modules:
         return None
     from IPython.core.getipython import get_ipython

@@ -1,4 +1,4 @@
-"""The playground: what a notebook holds. Every method is synchronous and safe from any thread."""
+"""The playground, as a notebook uses it. Every method is synchronous, and may be called from any thread."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from playground.core.extras import extra
 from playground.core.settings import Settings
 from playground.errors import DeployError, PlaygroundError, WaitTimeout
 from playground.handles import Invocation, Ledger, Pods, Queue, Revisions, Service, State
-from playground.jupyter.link import Ui, way_through_jupyter
-from playground.jupyter.passage import Passage
+from playground.jupyter.link import Ui, route_through_jupyter
+from playground.jupyter.route import Route
 from playground.magic import notebooks_shell, register
 from playground.restate.admin import as_json
 from playground.restate.ingress import NO_BODY
@@ -35,18 +35,18 @@ DEFAULTS = Settings()
 
 
 class Playground:
-    """A Restate server, pods that serve what you deploy, and a recording of all that happens.
+    """A Restate server, pods that serve what you deploy, and a recording of everything that happens.
 
-    Open one with `Playground.open()`. It ends with `close()`, with a `with` block, with the
-    interpreter, or with the kernel, however that dies.
+    Open one with `Playground.open()`. It ends with `close()`, with its `with` block, with the interpreter, or with the
+    kernel, however that dies.
 
     Attributes:
         recording: everything that has happened, as events.
-        settings: the timings in force.
-        ledger: the outside world: what effects reached it, and how it misbehaves.
+        settings: the timings that apply.
+        ledger: the outside world: which effects reached it, and how it misbehaves.
         atlases: the crash atlases that were made, in order.
-        runtime: what acts behind it; for tools, not for notebooks.
-        latest: the one that was opened last.
+        runtime: what does the work; for tools, not for notebooks.
+        latest: the playground that was opened last.
     """
 
     latest: ClassVar[Playground | None] = None
@@ -56,7 +56,7 @@ class Playground:
         self.runtime, self.recording, self.settings = runtime, recording, runtime.settings
         self.ledger = Ledger(runtime)
         self.atlases: list[Atlas] = []
-        self._passage: Passage | None = None
+        self._route: Route | None = None
 
     # -- opening and closing ------------------------------------------------------------------------
 
@@ -73,36 +73,36 @@ class Playground:
     ) -> Playground:
         """Start a playground and wait until it is ready.
 
-        In a notebook there is one at a time: opening again closes the one before.
+        A notebook has only one at a time: opening another closes the one before.
 
         Args:
-            backend: "local" or "knative"; by default the variable PLAYGROUND_BACKEND, else "local".
+            backend: "local" or "knative"; by default what PLAYGROUND_BACKEND says, or else "local".
             inactivity_timeout: seconds without progress until Restate suspends an invocation.
             retry_interval: seconds until a failed attempt is first retried.
             idle_window: seconds without work until a pod is stopped.
-            data_dir: where Restate keeps its data; by default a new directory, removed at the end.
+            data_dir: where Restate keeps its data; by default a new directory that is removed at the end.
             pods: "fork" (quicker) or "spawn"; by default what is safe on this system.
 
         Raises:
             SetupError: the Restate server cannot be found or fetched.
-            StartError: the playground did not get ready; says why.
+            StartError: the playground did not become ready; says why.
         """
         shell = notebooks_shell()
         if shell is not None and cls.latest is not None:
             cls.latest.close()
         chosen = backend or asked_for()
-        # Forking is safe only from a process without threads of the system's frameworks; macOS has them.
+        # On macOS, system frameworks start threads in the process, so forking it is not safe.
         pods = pods or os.environ.get("PLAYGROUND_PODS") or ("fork" if sys.platform == "linux" else "spawn")
         settings = Settings(inactivity_timeout, retry_interval, idle_window, pods, features=features_asked_for())
         recording = Recording()
-        opened = cls(Runtime.launch(chosen, settings, data_dir, recording), recording)
-        cls.latest = opened
+        playground = cls(Runtime.launch(chosen, settings, data_dir, recording), recording)
+        cls.latest = playground
         if shell is not None:
-            register(shell, opened.deploy)
-        return opened
+            register(shell, playground.deploy)
+        return playground
 
     def close(self) -> None:
-        """End the server, the pods and everything else this playground started. Safe to call twice.
+        """End the server, the pods and everything else that this playground started. May be called twice.
 
         Raises:
             WaitTimeout: some of its processes do not end.
@@ -111,7 +111,7 @@ class Playground:
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether it is closed."""
         return self.runtime.closed
 
     def __enter__(self) -> Playground:
@@ -133,17 +133,17 @@ class Playground:
         breaking: bool = False,
         timeout: float = DEPLOY_TIMEOUT,
     ) -> Service:
-        """Deploy a service from a file (or from source text); changed source makes a new revision.
+        """Deploy a service from a file or from source text. A changed source makes a new revision.
 
         Args:
             path: a Python file that defines restate.Service, VirtualObject or Workflow objects.
-            name: what to call the service: lower-case letters, digits and hyphens.
+            name: the name of the service, in lower-case letters, digits and hyphens.
             source: the source itself, instead of a path.
-            breaking: allow a change that breaks callers or takes away a handler in use.
-            timeout: seconds to wait at most.
+            breaking: allow a change that breaks callers or removes a handler in use.
+            timeout: seconds to wait.
 
         Raises:
-            DeployError: it was not deployed; what was deployed before still is.
+            DeployError: it was not deployed; the previous deployment stays.
             WaitTimeout: it was not deployed in time; says why.
         """
         self.runtime.check_open()
@@ -165,7 +165,7 @@ class Playground:
 
     @property
     def refused(self) -> dict[str, PlaygroundError]:
-        """Why the latest deployment came to nothing, by the service's name; what was deployed before still is."""
+        """Why the latest deployment failed, by the service's name. The previous deployment stays."""
         return self.runtime.refused
 
     # -- requests -------------------------------------------------------------------------------------
@@ -179,24 +179,24 @@ class Playground:
         delay: float | None = None,
         timeout: float | None = None,
     ) -> Invocation:
-        """Send a request and return at once; Restate has accepted it durably when this returns.
+        """Send a request. Returns as soon as Restate has durably accepted it.
 
         Args:
             target: as in Restate's ingress URL: "Service/handler", "Object/key/handler".
-            body: what the handler gets, anything JSON can say; leave it out for a handler without input.
-            idempotency_key: requests with the same key are one invocation.
+            body: a JSON value for the handler; leave it out if the handler has no input.
+            idempotency_key: requests with the same key become one invocation.
             delay: seconds until it starts.
-            timeout: seconds to wait at most until Restate has accepted it.
+            timeout: seconds to wait until Restate has accepted it.
 
         Raises:
-            RequestError: no such service or handler, or the handler does not take such a body.
-            WaitTimeout: Restate has not said in time that it has accepted it; says why.
+            RequestError: there is no such service or handler, or the handler does not take such a body.
+            WaitTimeout: Restate did not confirm in time that it has accepted it; says why.
         """
         sent = self.runtime.send(target, body, idempotency_key=idempotency_key, delay=delay, timeout=timeout)
         return self._handle(sent.id, sent.target, is_new=sent.is_new)
 
     def call(self, target: str, body: Any = NO_BODY, *, timeout: float = 30, **options: Any) -> Any:
-        """Send a request, wait for it, return its result: `send(...).result(timeout)`.
+        """Send a request, wait for it and return its result: `send(...).result(timeout)`.
 
         Args:
             timeout: seconds for all of it.
@@ -204,23 +204,23 @@ class Playground:
         return self.runtime.call(target, body, timeout=timeout, **options)
 
     def invocation(self, invocation_id: str) -> Invocation:
-        """A handle of an invocation by its id, for example of one that another handler made.
+        """The invocation with this id, for example one that a handler made.
 
         Raises:
-            RecordingError: nothing is recorded of it.
+            RecordingError: nothing is recorded about it.
         """
         return self._handle(invocation_id, self.recording.invocation(invocation_id).target)
 
     def resolve(self, awakeable: str, value: Any = None) -> None:
-        """Complete an awakeable with a value: what waits for it goes on.
+        """Complete an awakeable with a value. The invocation that waits for it goes on.
 
         Raises:
-            RequestError: it is not an awakeable's id.
+            RequestError: this is not the id of an awakeable.
         """
         self.runtime.resolve(awakeable, value)
 
     def reject(self, awakeable: str, reason: str) -> None:
-        """Complete an awakeable with a failure: what waits for it gets a TerminalError."""
+        """Complete an awakeable with a failure. The invocation that waits for it gets a TerminalError."""
         self.runtime.reject(awakeable, reason)
 
     def atlas(
@@ -241,26 +241,26 @@ class Playground:
     ) -> Atlas:
         """Crash an invocation at every point of its journal, and see what comes of it each time.
 
-        The sweep runs in a playground of its own, with the services that are deployed here; every run has
-        keys of its own. Nothing of it is left in this playground.
+        The sweep runs in a separate playground with the services that are deployed here, and every run has its own
+        keys. It does not affect this playground.
 
         Args:
             request: the target to invoke: "Service/handler", "Object/key/handler".
-            body: what it gets.
-            target: what has the accident: "pod" (killed at every frame), "server" (the Restate server,
-                killed at every frame), or "ledger" (the outside world refuses, or loses its answer).
-            drive: does what the outside has to do in each run, for example click the link in the mail; it
-                is called with a `Run`. By default awakeables are resolved with null once suspended on.
+            body: the body of the request.
+            target: where accidents happen: "pod" (killed at every frame), "server" (the Restate server, killed at every
+                frame), or "ledger" (the outside world refuses, or its answer is lost).
+            drive: plays the outside's part in each run, for example clicks the link in the mail. It is called with a
+                `Run`. By default, an awakeable is resolved with null as soon as an attempt is suspended on it.
             depth: accidents per run, 1 or 2.
-            most: runs at the most; of more points, or pairs, so many are drawn by lot.
-            seed: of the lot.
-            keys: strings in the body that every run needs afresh, besides the keys of the objects it
+            most: the most runs to make. If there are more points, or pairs of points, a random sample is drawn.
+            seed: of that sample.
+            keys: strings in the body that every run replaces by its own, besides the keys of the objects that it
                 addresses; for example one that becomes an idempotency key.
             concurrency: runs at a time.
-            accept: which results are right: a list of them, or a callable that is given the result (and the
-                `Run`, if it takes two). By default those that runs without a crash return.
-            patience: seconds a run may take, its timers included.
-            effects: counts effects of a run that the ledger does not see, as in
+            accept: the right results: a list of them, or a callable that takes a result and, if it has a second
+                parameter, the `Run`. By default, those of runs without a crash.
+            patience: seconds that a run may take, including its timers.
+            effects: counts the effects of a run that the ledger does not see, as in
                 `lambda run: {"line": file.read_text().count(run.fresh("ada"))}`.
 
         Raises:
@@ -276,15 +276,15 @@ class Playground:
         self.runtime.check_request(request, body)
         sweep = Sweep(self.runtime, Request(request, body, frozenset(keys)), plan, Hooks(drive, accept, effects))
         with Progress(request) as progress:
-            made = Atlas.of(sweep.run(progress))
-        self.atlases.append(made)
-        return made
+            atlas = Atlas.of(sweep.run(progress))
+        self.atlases.append(atlas)
+        return atlas
 
     # -- what is there --------------------------------------------------------------------------------
 
     @property
     def pods(self) -> Pods:
-        """The pods that are there now."""
+        """The pods that exist now."""
         with self.recording.lock:
             timeline = self.recording.timeline
             alive = [Pod(self.runtime, pod.name) for pod in timeline.pods.values() if pod.alive]
@@ -292,47 +292,47 @@ class Playground:
 
     @property
     def revisions(self) -> Revisions:
-        """The deployed revisions, and how many unfinished invocations are pinned to each, as Restate has it now."""
+        """The deployed revisions, and the unfinished invocations pinned to each, as Restate has them now."""
         return Revisions(self.runtime.revisions())
 
     def wait_for(self, *, pods: int, timeout: float = 30) -> Pods:
-        """Wait until there are so many pods; returns them.
+        """Wait until there are this many pods. Returns them.
 
         Args:
-            pods: how many; 0 is scaled to zero.
+            pods: how many; 0 means scaled to zero.
             timeout: seconds.
 
         Raises:
-            WaitTimeout: there are not.
+            WaitTimeout: the number of pods is another one after that time.
         """
         if not self.runtime.wait_until(lambda: len(self.pods) == pods, timeout):
             raise WaitTimeout(
-                f"{pods} pod(s) were waited for; there are {len(self.pods)} after {timeout:g} s.",
+                f"There are {len(self.pods)} pod(s) after {timeout:g} s, not {pods}.",
                 "A pod is stopped when it has been without work for the idle window.",
-                "pg.pods shows them, pg.invocations what they may be working on.",
+                "pg.pods shows them, and pg.invocations what they may be working on.",
             )
         return self.pods
 
     def kill_pod(self, name: str) -> Pod:
-        """Kill a pod, or the pod that serves a service now; returns it when it is gone.
+        """Kill a pod, or the pod that serves a service now. Returns it when it is gone.
 
         Args:
             name: a service's name ("signup") or a pod's ("signup-00001-1").
 
         Raises:
-            PodNotFound: there is none now.
+            PodNotFound: there is no such pod now.
         """
         return self.runtime.kill_pod(name)
 
     def state(self, service: str, key: str) -> State:
-        """An object's K/V state, read from Restate's server now.
+        """The K/V state of an object, read from Restate's server now.
 
         Args:
-            service: the virtual object's or workflow's name, e.g. "User".
+            service: the name of the virtual object or workflow, e.g. "User".
             key: its key.
 
         Raises:
-            RequestError: no such object is deployed.
+            RequestError: there is no such object.
         """
         values = self.runtime.read_state(service, key)
         state = State({name: as_json(value) for name, value in values.items()})
@@ -340,38 +340,38 @@ class Playground:
         return state
 
     def set_state(self, service: str, key: str, values: Mapping[str, Any], *, timeout: float = 10) -> State:
-        """Replace an object's K/V state as a whole, from outside; returns it when Restate has applied it.
+        """Replace the whole K/V state of an object from outside. Returns it when Restate has applied the change.
 
-        Restate applies it when the key's lock is free: a handler that runs is not disturbed.
+        Restate applies it when the key's lock is free, so a running handler is not disturbed.
 
         Args:
-            values: the new state, anything JSON can say by name; names that are not in it are removed.
-            timeout: seconds to wait until it is applied.
+            values: the new state, as JSON values by name. Names that are not in it are removed.
+            timeout: seconds to wait until the change is applied.
 
         Raises:
-            RequestError: no such object is deployed, or it is written by a handler at the same moment.
-            WaitTimeout: it is accepted, but the key's lock is still held; says by what.
+            RequestError: there is no such object, or a handler is writing its state at the same moment.
+            WaitTimeout: the change is accepted, but something still holds the key's lock; says what.
         """
         self.runtime.set_state(service, key, values, timeout=timeout)
         return self.state(service, key)
 
     def queue(self, service: str, key: str) -> Queue:
-        """Who holds a key's lock now, and who waits for it.
+        """The invocations that hold a key's lock now and wait for it.
 
         Raises:
-            RequestError: no such object is deployed.
+            RequestError: there is no such object.
         """
         holder, waiting = self.runtime.read_queue(service, key)
         return Queue(self.runtime, service, key, holder, waiting)
 
     def watch(self, invocation: Invocation | str) -> Lens:
-        """The replay lens of an invocation, live: shown as a cell's last value.
+        """The live replay lens of an invocation. It shows itself as the last value of a cell.
 
         Args:
-            invocation: a handle, or an invocation id.
+            invocation: a handle or an invocation id.
 
         Raises:
-            RecordingError: nothing is recorded of it.
+            RecordingError: nothing is recorded about it.
         """
         with extra("lab"):
             from playground.views.lens import Lens
@@ -380,7 +380,7 @@ class Playground:
 
     @property
     def panel(self) -> Panels:
-        """The panels, each to be shown alone: `pg.panel.pods()`, `pg.panel.state("User", "ada")`."""
+        """The panels, to show one by one: `pg.panel.pods()`, `pg.panel.state("User", "ada")`."""
         with extra("lab"):
             from playground.views.panels.board import Panels
 
@@ -392,56 +392,56 @@ class Playground:
 
     @property
     def invocations(self) -> list[Invocation]:
-        """Every invocation recorded so far, called ones included."""
+        """All invocations that are recorded so far, including those made by handlers."""
         return [self._handle(trace.id, trace.target) for trace in self.recording.invocations]
 
     def kill_server(self) -> None:
-        """SIGKILL the Restate server itself, and wait until it is back on the same data."""
+        """SIGKILL the Restate server, and wait until it is back on the same data."""
         self.runtime.kill_server()
 
     @property
     def http(self) -> httpx.Client:
         """An HTTP client of Restate's ingress: `pg.http.post("/Greeter/greet", json="ada").json()`.
 
-        What a program of your own would send, without a port that others could use. From any thread, until the
-        playground is closed; a restart of the server does not harm it.
+        It sends what your own program would send, but opens no port that others could use. It works from any thread and
+        survives restarts of the server, until the playground is closed.
         """
         self.runtime.check_open()
         return self.runtime.http
 
     @property
     def ui(self) -> Ui:
-        """The link to Restate's own UI: through Jupyter, behind its login; without one, through `admin_url`."""
+        """The link to Restate's own UI: through Jupyter, behind its login, or else through `admin_url`."""
         self.runtime.check_open()
-        if self._passage is None:
+        if self._route is None:
             backend = self.runtime.backend
-            self._passage = way_through_jupyter({"admin": backend.admin, "ingress": backend.ingress})
-            if self._passage is not None:
-                self.runtime.at_close(self._passage.close)
-        if self._passage is not None:
-            return Ui(f"{self._passage.path('admin')}/ui/", through_jupyter=True)
+            self._route = route_through_jupyter({"admin": backend.admin, "ingress": backend.ingress})
+            if self._route is not None:
+                self.runtime.at_close(self._route.close)
+        if self._route is not None:
+            return Ui(f"{self._route.path('admin')}/ui/", through_jupyter=True)
         return Ui(f"{self.admin_url}/ui/", through_jupyter=False)
 
     @property
     def ingress_socket(self) -> Path | None:
-        """The ingress's Unix socket, for `curl --unix-socket PATH http://restate/Greeter/greet`.
+        """The Unix socket of the ingress, for `curl --unix-socket PATH http://restate/Greeter/greet`.
 
-        None where the ingress has a port instead: `ingress_url`.
+        None if the ingress has a port instead (see `ingress_url`).
         """
         return self.runtime.backend.ingress.socket
 
     @property
     def ingress_url(self) -> str:
-        """Base URL of Restate's ingress, for any HTTP client.
+        """The base URL of Restate's ingress, for any HTTP client.
 
-        The embedded server listens on no port. Asking for this opens one on 127.0.0.1, until the playground is
-        closed: whoever has the URL is let in, and nobody else, for a part of its path is secret.
+        The embedded server does not listen on any port. Reading this property opens one on 127.0.0.1 until the
+        playground is closed. A part of the URL's path is a secret, so only those who have the URL are let in.
         """
         return self.runtime.tcp(self.runtime.backend.ingress)
 
     @property
     def admin_url(self) -> str:
-        """Base URL of Restate's admin API, for any HTTP client. It opens a port as `ingress_url` does."""
+        """The base URL of Restate's admin API, for any HTTP client. It opens a port, as `ingress_url` does."""
         return self.runtime.tcp(self.runtime.backend.admin)
 
     def _handle(self, invocation_id: str, target: str, *, is_new: bool = True) -> Invocation:

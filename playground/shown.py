@@ -1,6 +1,6 @@
-"""Recordings and atlases that can be looked at: what a notebook holds of them.
+"""Recordings and atlases that show themselves in a notebook.
 
-Both are the plain ones of `playground.recording` and `playground.atlas`, with their looks.
+They are those of `playground.recording` and `playground.atlas`, with their looks added.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 class Recording(recording.Recording):
-    """An append-only list of events, and the replay lens of what they tell. Safe to use from any thread.
+    """An append-only list of events that can show its replay lens. Safe to use from any thread.
 
-    `save` writes it to a file of JSON lines, `Recording.load` reads one: the same pictures, with no server at all.
+    `save` writes it to a file of JSON lines, and `Recording.load` reads one, for the same pictures without any server.
     """
 
     def watch(self, invocation_id: str) -> Lens:
-        """The replay lens of one invocation; shown as a cell's last value, it needs no server.
+        """The replay lens of one invocation. It shows itself as the last value of a cell, and needs no server.
 
         Raises:
-            RecordingError: the recording holds nothing about it.
+            RecordingError: the recording does not have it.
         """
         with extra("lab"):
             from playground.views.lens import Lens
@@ -38,10 +38,10 @@ class Recording(recording.Recording):
         return Lens(self, invocation_id)
 
     def export(self, invocation_id: str, path: str | PathLike[str]) -> Path:
-        """Write one self-contained page with the lens of one invocation; returns the path.
+        """Write a self-contained page with the lens of one invocation. Returns the path.
 
         Raises:
-            RecordingError: the recording holds nothing about it, or the file cannot be written.
+            RecordingError: the recording does not have it, or the file cannot be written.
         """
         return self.watch(invocation_id).export(path)
 
@@ -51,7 +51,7 @@ class Atlas(atlas.Atlas):
 
     Attributes:
         request: the target that was invoked.
-        target: what had the accidents: "pod", "server" or "ledger".
+        target: where the accidents happened: "pod", "server" or "ledger".
         points: all points of the clean run.
         outcomes: one per run.
         recording: what happened in all runs, for the replay lens.
@@ -61,16 +61,16 @@ class Atlas(atlas.Atlas):
     _widget: AtlasWidget | None = None
 
     @classmethod
-    def of(cls, made: atlas.Atlas) -> Atlas:
-        """An atlas, to be shown."""
-        return cls(made.request, made.target, made.points, made.outcomes, made.recording, made.basis)
+    def of(cls, plain: atlas.Atlas) -> Atlas:
+        """An atlas that shows itself."""
+        return cls(plain.request, plain.target, plain.points, plain.outcomes, plain.recording, plain.basis)
 
     def __repr__(self) -> str:
         return atlas_table(self)
 
     @property
     def widget(self) -> AtlasWidget:
-        """The grid in a page, made when it is first asked for."""
+        """The grid in a page, created on first use."""
         if self._widget is None:
             with extra("lab"):
                 from playground.views.atlas.widget import AtlasWidget

@@ -1,1 +1,1 @@
-"""`python -m playground`: its commands."""
+"""The commands of `python -m playground`."""

@@ -1,8 +1,7 @@
-"""`python -m playground doctor`: what this machine has, what it lacks, and the line that helps.
+"""`python -m playground doctor`: what this machine has, what it lacks, and what helps.
 
-A check is a function that looks at one thing and returns a `Check`. It changes nothing, needs no
-network, and lets no exception out. Only what stops a lesson from running fails; what makes it slower or may
-surprise is a warning.
+A check is a function that looks at one thing and returns a `Check`. It changes nothing, needs no network and raises
+nothing. A check fails only if a lesson cannot run; anything that makes lessons slower, or may surprise, is a warning.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from playground.errors import PlaygroundError
 ROOT = CHECKOUT
 """The checkout: where requirements.txt and the notebooks are."""
 IN_CHECKOUT = (ROOT / "requirements.txt").is_file()
-"""Whether there is one: the package may have been installed by pip, for a project of somebody's own."""
+"""Whether there is a checkout: the package may also be installed by pip, for somebody's own project."""
 
 NEEDED_PYTHON = (3, 11)
 NEEDED_MEMORY = 1_000_000_000
@@ -48,7 +47,7 @@ def run_checks(*, cluster: bool = False) -> list[Check]:
     """All checks, in the order in which a learner should fix what fails.
 
     Args:
-        cluster: also what somebody needs who makes a Kubernetes cluster here.
+        cluster: also check what is needed to make a Kubernetes cluster here.
     """
     checks = CHECKS
     if cluster:
@@ -59,7 +58,7 @@ def run_checks(*, cluster: bool = False) -> list[Check]:
 
 
 def table(checks: list[Check]) -> Table:
-    """Checks as a table for a terminal: a sign, the name, what was found and what helps."""
+    """The checks as a table for a terminal: a sign, the name, what was found, and what helps."""
     drawn = Table("", "check", Column("found", overflow="fold"), box=None, pad_edge=False)
     signs = {True: Text("ok", "green"), None: Text("note", "yellow"), False: Text("FAIL", "bold red")}
     for check in checks:
@@ -87,7 +86,7 @@ def check_python() -> Check:
 
 
 def check_environment() -> Check:
-    """This is the project's own virtual environment."""
+    """The project's own virtual environment is in use."""
     if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve():
         return Check("environment", True, "the project's .venv")
     if not IN_CHECKOUT:
@@ -96,11 +95,11 @@ def check_environment() -> Check:
 
 
 def check_packages() -> Check:
-    """The packages are the locked ones; those the code imports itself must be."""
+    """The packages are the locked ones; those that the code imports itself must be."""
     lock = ROOT / "requirements.txt"
     if not lock.is_file():
         return Check(
-            "packages", None, "installed without the lock", "For the lessons: git clone the project and: make lab"
+            "packages", None, "installed without the lock", "For the lessons, git clone the project, then: make lab"
         )
     # A pin with a marker may be meant for another platform.
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)$", lock.read_text(), re.MULTILINE))
@@ -110,10 +109,10 @@ def check_packages() -> Check:
     wrong = {name: _installed(name) for name, version in locked.items() if _installed(name) != version}
     if not wrong:
         return Check("packages", True, f"{len(locked)} as locked")
-    told = [f"{name} {found or 'missing'}, not {locked[name]}" for name, found in wrong.items()]
-    more = f" and {len(told) - 4} more" if len(told) > 4 else ""
+    lines = [f"{name} {found or 'missing'}, not {locked[name]}" for name, found in wrong.items()]
+    more = f" and {len(lines) - 4} more" if len(lines) > 4 else ""
     ok = False if direct & set(wrong) else None
-    return Check("packages", ok, "; ".join(told[:4]) + more, f"{sys.executable} -m pip install -r requirements.txt")
+    return Check("packages", ok, "; ".join(lines[:4]) + more, f"{sys.executable} -m pip install -r requirements.txt")
 
 
 def _installed(name: str) -> str | None:
@@ -128,7 +127,7 @@ def check_server() -> Check:
     try:
         server = find_server(fetch=False)
     except PlaygroundError as error:
-        # One found wrong is an error; none found is only a download still to come.
+        # A wrong one is an error. If there is none, it only has to be downloaded.
         ok = None if not os.environ.get("PLAYGROUND_RESTATE_SERVER") and npm_commands() else False
         found = error.what if ok is None else f"{error.what} {error.why}"
         return Check("restate-server", ok, found, error.fix)
@@ -137,7 +136,7 @@ def check_server() -> Check:
 
 
 def check_npm() -> Check:
-    """There is an npm, should the server still have to be fetched."""
+    """There is an npm, in case the server still has to be fetched."""
     commands = npm_commands()
     if commands:
         return Check("npm", True, commands[0][-1])
@@ -155,7 +154,7 @@ def check_npm() -> Check:
 
 
 def check_loopback() -> Check:
-    """Ports can be picked on 127.0.0.1, and reached."""
+    """Ports on 127.0.0.1 can be opened and reached."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
             for listening in (one, two):
@@ -163,11 +162,11 @@ def check_loopback() -> Check:
     except OSError as error:
         fix = "Allow programs to listen on and connect to 127.0.0.1 (firewall, sandbox, `ip link set lo up`)."
         return Check("loopback", False, f"127.0.0.1 cannot be used: {error}", fix)
-    return Check("loopback", True, "ports can be picked and reached on 127.0.0.1")
+    return Check("loopback", True, "ports on 127.0.0.1 can be opened and reached")
 
 
 def check_proxy() -> Check:
-    """A proxy in the environment leaves loopback alone: it could not reach it."""
+    """Loopback is exempt from any proxy in the environment, because a proxy could not reach it."""
     used = proxies()
     if not used:
         return Check("proxy", True, "none set")
@@ -176,20 +175,20 @@ def check_proxy() -> Check:
     if not hosts:
         return Check("proxy", True, f"{names} set; loopback is exempt")
     found = (
-        f"{names} set, and {' and '.join(hosts)} not exempt. A playground exempts loopback for itself and all that it"
-        " starts; what you run in a terminal would ask the proxy for it"
+        f"{names} set, and {' and '.join(hosts)} not exempt. A playground exempts loopback for itself and everything it"
+        " starts, but what you run in a terminal would ask the proxy for it"
     )
     return Check("proxy", None, found, f'export NO_PROXY="{",".join(LOOPBACK)}${{NO_PROXY:+,$NO_PROXY}}"')
 
 
 def check_memory() -> Check:
-    """There is memory for a server, pods and JupyterLab, in this container, too."""
+    """There is enough memory for a server, pods and JupyterLab, also within a container's limit."""
     free = psutil.virtual_memory().available
     try:
         limit, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
         free = min(free, limit - used)
     except (OSError, ValueError):
-        pass  # no container, or one without a limit
+        pass  # not in a container, or in one without a limit
     if free >= NEEDED_MEMORY:
         return Check("memory", True, f"{free / 1e9:.1f} GB free")
     found = f"{free / 1e9:.1f} GB free, {NEEDED_MEMORY / 1e9:.0f} GB needed"
@@ -199,7 +198,7 @@ def check_memory() -> Check:
 
 
 def check_disk() -> Check:
-    """There is room where data and the server go."""
+    """There is room on disk for data and the server."""
     temporary, cache = Path(tempfile.gettempdir()), cache_dir()
     while not cache.exists():
         cache = cache.parent
@@ -213,7 +212,7 @@ def check_disk() -> Check:
 
 
 def check_temporary() -> Check:
-    """The temporary directory can be written."""
+    """The temporary directory can be written to."""
     place = tempfile.gettempdir()
     try:
         with tempfile.TemporaryFile(dir=place) as file:
@@ -232,19 +231,24 @@ def check_files() -> Check:
 
 
 def check_fork() -> Check:
-    """Pods can be forked; elsewhere they are started afresh, which takes longer."""
+    """Pods can be forked. If not, each is a new interpreter, which takes longer."""
     if hasattr(os, "fork") and sys.platform != "darwin":
         return Check("fork", True, "pods start by fork")
-    return Check("fork", None, "not safe here: a pod takes 0.3 s to start, not 0.05 s", "Nothing to do. Linux has it.")
+    return Check(
+        "fork",
+        None,
+        "not safe here: a pod takes 0.3 s to start, not 0.05 s",
+        "Nothing to do. On Linux, pods start by fork.",
+    )
 
 
 def check_strays() -> Check:
-    """No process or directory of a dead playground is left."""
-    processes, directories = strays(), [found for found in data_dirs() if not found.alive]
+    """No process or directory of a dead playground is left over."""
+    processes, directories = strays(), [directory for directory in data_dirs() if not directory.alive]
     if processes:
-        told = ", ".join(f"{stray.name} (pid {stray.pid})" for stray in processes)
+        names = ", ".join(f"{stray.name} (pid {stray.pid})" for stray in processes)
         return Check(
-            "leftovers", None, f"of a dead playground: {told}", f"kill -9 {' '.join(str(s.pid) for s in processes)}"
+            "leftovers", None, f"of a dead playground: {names}", f"kill -9 {' '.join(str(s.pid) for s in processes)}"
         )
     if directories:
         size = sum(directory.size for directory in directories)
@@ -254,7 +258,7 @@ def check_strays() -> Check:
 
 
 def check_jupyter() -> Check:
-    """JupyterLab is here, and its Python kernel is this interpreter."""
+    """JupyterLab is installed, and its Python kernel is this interpreter."""
     fix = f"{sys.executable} -m pip install -r requirements.txt"
     if importlib.util.find_spec("jupyterlab") is None:
         if not IN_CHECKOUT:

@@ -1,1 +1,1 @@
-"""What Jupyter does for a playground: it leads a browser that is logged in to Restate."""
+"""Jupyter support: a browser that is logged in to Jupyter can reach Restate through it."""

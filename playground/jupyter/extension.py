@@ -1,8 +1,8 @@
 """An extension of Jupyter's server: Restate's UI and ingress, for a browser that is logged in to Jupyter.
 
-On a hub, in a container or in a remote workspace, 127.0.0.1 is not the learner's machine; Jupyter is what their
-browser can reach. jupyter-server-proxy carries a request on to a Unix socket; which one, a note says (see `passage`).
-Its headers are cut down on the way: Restate keeps a request's headers, and Jupyter's cookies are none of its business.
+On a hub, in a container or in a remote workspace, 127.0.0.1 is not the learner's machine, but their browser can reach
+Jupyter. jupyter-server-proxy forwards requests to a Unix socket, which a note names (see `route`). Some headers are
+removed on the way, because Restate stores the headers of a request, and Jupyter's cookies are none of its business.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jupyter_server_proxy.handlers import ProxyHandler, RewritableResponse
 from tornado import web
 
 from playground.core.door import Door
-from playground.jupyter.passage import BASE, NOTES, find
+from playground.jupyter.route import BASE, NOTES, find
 from playground.restate.ui import at_prefix, is_ui
 
 _CUT = ("Cookie", "Authorization", "X-Xsrftoken", "Accept-Encoding", "Origin", "Referer")
@@ -33,10 +33,11 @@ class RestateHandler(ProxyHandler):  # type: ignore[misc]
         """Called by tornado before each request."""
         self._notes = notes
         self._path = ""
-        self.rewrite_response = lambda response: self._rewritten(response)  # no method: arguments are found by name
+        # A lambda and not the method, because its arguments are found by name.
+        self.rewrite_response = lambda response: self._rewritten(response)
 
     async def http_get(self, identity: str, name: str, path: str) -> None:
-        """Any request; `prepare` has seen that somebody is logged in."""
+        """Forward any request. `prepare` has checked that somebody is logged in."""
         origin = self.request.headers.get("Origin")
         if origin and not self.check_origin(origin):
             raise web.HTTPError(403)
@@ -44,7 +45,7 @@ class RestateHandler(ProxyHandler):  # type: ignore[misc]
         if door is None:
             raise web.HTTPError(404, "There is no such playground; it may be closed.")
         self.proxy_base = f"restate/{identity}/{name}"
-        # As it was sent: what is escaped in a path may be a slash that belongs to a key.
+        # Unchanged: an escaped character in a path may be a slash that belongs to a key.
         self._path = self.request.path.partition(f"/{self.proxy_base}")[2] or "/"
         if self.request.method == "POST" and not self.request.body and "Content-Type" not in self.request.headers:
             await self._post_nothing(door)
@@ -61,8 +62,8 @@ class RestateHandler(ProxyHandler):  # type: ignore[misc]
         self.close()
 
     async def _post_nothing(self, door: Door) -> None:
-        # tornado's client calls a body without a content type a form, even when there is no body; a handler without
-        # input takes neither. No time limit: the answer is the invocation's result.
+        # Tornado's client declares a body without a content type to be a form, even if there is no body, and a handler
+        # without input takes neither. There is no time limit, because the answer is the invocation's result.
         async with door.client(None) as client:
             headers = [*self.proxy_request_headers().get_all(), ("Accept-Encoding", "identity")]
             try:
@@ -78,7 +79,7 @@ class RestateHandler(ProxyHandler):  # type: ignore[misc]
             self.write(answer.content)
 
     def get_client_uri(self, protocol: str, host: str, port: int, proxied_path: str) -> str:
-        """Where the request goes."""
+        """Where the request is forwarded to."""
         return f"{protocol}://{host}:{port}{self._target}"
 
     @property

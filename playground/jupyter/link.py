@@ -1,4 +1,4 @@
-"""`pg.ui`: the link to Restate's own UI, and what it looks like in a notebook."""
+"""`pg.ui`: the link to Restate's own UI, and how a notebook shows it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from playground.core.door import Door
 from playground.core.extras import extra
-from playground.jupyter import passage
+from playground.jupyter import route
 
 _LINK = """
 export default { render({ model, el }) {
   const link = document.createElement("a");
-  link.href = new URL(model.get("path"), document.baseURI).href; // or JupyterLab would take it for a file's
+  link.href = new URL(model.get("path"), document.baseURI).href; // or JupyterLab would take it for a file
   link.textContent = "Restate's UI";
   link.target = "_blank";
   link.rel = "noopener";
@@ -25,8 +25,8 @@ class Ui:
     """A link to Restate's own UI.
 
     Attributes:
-        url: through Jupyter its path there; else a URL of this machine.
-        through_jupyter: whether Jupyter leads there.
+        url: its path in Jupyter, or else a URL on this machine.
+        through_jupyter: whether the link goes through Jupyter.
     """
 
     def __init__(self, url: str, *, through_jupyter: bool) -> None:
@@ -58,12 +58,12 @@ class Ui:
         return {**(shown[0] if shown else {}), **data}
 
 
-def way_through_jupyter(doors: dict[str, Door]) -> passage.Passage | None:
-    """A way through the Jupyter that this kernel runs in; None if there is none."""
-    found = passage.here()
-    if found is None:
+def route_through_jupyter(doors: dict[str, Door]) -> route.Route | None:
+    """A route through the Jupyter that this kernel runs in; None if there is none."""
+    base_and_notes = route.here()
+    if base_and_notes is None:
         return None
     try:
-        return passage.Passage(*found, doors)
+        return route.Route(*base_and_notes, doors)
     except OSError:
         return None

@@ -100,7 +100,7 @@ def test_clean_removes_what_nobody_uses(environment: dict[str, str], tmp_path: P
     first = run(environment, "clean")
     assert first.returncode == 0
     assert f"removed: {dead} (2.0 MB)" in first.stdout
-    assert f"left, for a playground is using it: {alive}" in first.stdout
+    assert f"kept, because a playground is using it: {alive}" in first.stdout
     assert (dead.exists(), alive.exists(), server.exists()) == (False, True, True)
 
     (alive / "keeper.pid").unlink()
