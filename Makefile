@@ -25,7 +25,7 @@ lab: $(STAMP) ## open JupyterLab on the first notebook (ARGS="--no-browser" goes
 
 test: check js server python python-next lessons browser nbval ## run everything: lint, types, JavaScript, Python, the notebooks
 
-check: lint types ## run ruff, import-linter, deptry and mypy
+check: lint types ## run ruff, import-linter, deptry, mypy and TypeScript
 
 lint: $(STAMP)
 	$(PY) -m ruff check
@@ -35,6 +35,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(PY) -m mypy
+	$(PY) -m tests.js.typescript
 
 js: $(STAMP)
 ifneq ($(JS),)

@@ -3,7 +3,8 @@
 anywidget loads a widget's code from a single text, where `import "./layout.js"` could not be resolved,
 and a standalone page names its script by a hash in its content security policy. So the modules, which
 node and a browser can import as they are, are put into one text here: each becomes a function that
-returns its exports, and an import becomes a reading of them. That is all; nothing is compiled.
+returns its exports, and an import becomes a reading of them. What is for readers and for the type checker,
+JSDoc, is left out. That is all; nothing is compiled.
 
 The modules keep to two forms, each on its own lines: `import { a, b as c } from "./other.js";` and
 `export function|class|const name`. Only the entry module may `export default`.
@@ -18,6 +19,7 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:(?:async )?function\*?|class|const) (\w+))", re.MULTILINE)
+_JSDOC = re.compile(r"^[ \t]*/\*\*(?:[^*]|\*(?!/))*\*/[ \t]*\n", re.MULTILINE)
 
 
 def css(*names: str) -> str:
@@ -42,7 +44,7 @@ def _gather(name: str, parts: dict[str, str], importers: tuple[str, ...]) -> Non
         raise ValueError(f"modules import each other: {' > '.join((*importers, name))}")
     if name in parts:
         return
-    source = (STATIC / f"{name}.js").read_text("utf-8")
+    source = _JSDOC.sub("", (STATIC / f"{name}.js").read_text("utf-8"))
     for _, other in _IMPORT.findall(source):
         _gather(other, parts, (*importers, name))
     body = _IMPORT.sub(lambda found: f"const {{{found[1].replace(' as ', ': ')}}} = {_variable(found[2])};", source)

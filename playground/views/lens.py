@@ -21,16 +21,11 @@ from playground.views.assets import css, esm
 from playground.views.bundle import Bundle, mimebundle
 from playground.views.details import Details, details, whole_value
 from playground.views.live import LiveWidget
+from playground.views.messages import OfPod
 from playground.views.model import LensChanged, LensDelta, LensPicture, LensTables, LensValues
 
 MOST_SHOWN = 5_000_000
 """Characters of one value that are sent to the page when somebody asks for all of it."""
-
-
-class KillPod(TypedDict):
-    """Which pod, by its name."""
-
-    pod: str
 
 
 class OfEntry(TypedDict):
@@ -86,7 +81,7 @@ class LensWidget(LiveWidget[LensValues, LensTables, LensChanged]):
         return self._actions is not None and not self._actions.closed
 
     @answers("kill pod")
-    def kill_pod(self, asked: KillPod) -> str:
+    def kill_pod(self, asked: OfPod) -> str:
         """Kill a pod; gives its name.
 
         Raises:

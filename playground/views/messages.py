@@ -2,7 +2,8 @@
 
 A *picture* is all that a view shows: plain values, and tables of items by id. A *delta* is what is new in it. Each view
 has its own types for them beside the code that makes them, and what a page may ask a view for is typed as well (see
-`asked`). All of it is JSON.
+`asked`). All of it is JSON. `static/messages.d.ts` says the same to the page's modules: it is written from these types,
+TypeScript checks the modules with it, and a test holds the two together.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ class Snapshot(Picture[Values, Tables], Generic[Values, Tables]):
 
 class Nothing(TypedDict):
     """Nothing more to say."""
+
+
+class OfPod(TypedDict):
+    """Which pod, by its name."""
+
+    pod: str
 
 
 # -- to the page ------------------------------------------------------------------------------------

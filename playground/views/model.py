@@ -44,8 +44,8 @@ class AttemptItem(TypedDict):
     pod: str
     at: float
     outcome: Outcome
+    known: int
     end: NotRequired[float]
-    known: NotRequired[int]
     failure: NotRequired[Failure]
     waits: NotRequired[list[str]]
 

@@ -14,15 +14,24 @@ import html
 import json
 from os import PathLike
 from pathlib import Path
+from typing import TypedDict
 
 from playground.core.text import clean
 from playground.errors import RecordingError
 from playground.recording import Recording
 from playground.views import model, text
 from playground.views.assets import css, esm
-from playground.views.details import all_details
+from playground.views.details import Details, all_details
+from playground.views.model import LensPicture
 
 _PAGE_STYLE = "body { margin: 0; padding: 16px; background: Canvas; color: CanvasText; color-scheme: light dark; }"
+
+
+class Recorded(TypedDict):
+    """What is in a page of its own: the picture, and the details of every entry by its id."""
+
+    picture: LensPicture
+    details: dict[str, Details]
 
 
 def export(recording: Recording, invocation: str, path: str | PathLike[str]) -> Path:
@@ -53,12 +62,14 @@ def page(recording: Recording, invocation: str) -> str:
     with recording.lock:
         trace = recording.invocation(invocation)
         timeline = recording.timeline
-        picture = model.picture(timeline, invocation)
-        details = all_details(recording, timeline.family(invocation))
+        recorded: Recorded = {
+            "picture": model.picture(timeline, invocation),
+            "details": all_details(recording, timeline.family(invocation)),
+        }
         table = text.invocation_table(trace, timeline)
         title = clean(trace.target)
     script, style = esm("lens-page.js"), f"{_PAGE_STYLE}\n{css('live.css', 'lens.css')}"
-    data = json.dumps({"picture": picture, "details": details}, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(recorded, separators=(",", ":")).replace("<", "\\u003c")
     policy = f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'"
     return f"""<!doctype html>
 <html lang="en">

@@ -98,7 +98,7 @@ test("only what can be seen is mounted", () => {
 test("ten thousand entries are laid out in an instant", () => {
   const entries = {};
   for (let n = 0; n < 10_000; n += 1) entries[`inv_1/e${n}`] = { type: "Run", label: `step ${n}`, marks: { 1: ["executed", n / 500, n / 500 + 0.001] } };
-  const tables = { traces: { inv_1: { target: "A/b", status: "completed", sent: 0, status_at: 20 } }, attempts: { "inv_1#1": { pod: "p", at: 0, end: 20, outcome: "completed" } }, entries };
+  const tables = { traces: { inv_1: { target: "A/b", status: "completed", sent: 0, status_at: 20 } }, attempts: { "inv_1#1": { pod: "p", at: 0, end: 20, outcome: "completed" } }, entries, pods: {}, effects: {} };
   const began = performance.now();
   const { scale } = scaleOf({ values: { root: "inv_1", until: 20 }, tables });
   assert.ok(performance.now() - began < 2500);

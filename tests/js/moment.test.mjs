@@ -121,8 +121,25 @@ test("the pod to kill is the one that runs an attempt", () => {
   assert.equal(podToKill(index(picture)).name, picture.tables.attempts[attempt].pod);
 });
 
+const NOTHING = { traces: {}, attempts: {}, entries: {}, pods: {}, effects: {} };
+
+test("an invocation that is not in the picture", () => {
+  assert.equal(index({ values: { root: "inv_1", origin: 0, until: 5 }, tables: NOTHING }), null);
+});
+
+test("a step that has handed over its result still runs until the result is there", () => {
+  const tables = {
+    ...NOTHING,
+    traces: { inv_1: { target: "A/b", status: "running" } },
+    attempts: { "inv_1#1": { pod: "p", at: 1, outcome: "running", known: 1 } },
+    entries: { "inv_1/e1": { type: "Run", marks: { 1: ["executed", 2, null, 3] } } },
+  };
+  const { root } = index({ values: { root: "inv_1", origin: 0, until: 5 }, tables });
+  assert.deepEqual(markAt(root.entries[0], root.attempts[0], 4), { how: "executed", at: 2, until: 4, open: true });
+});
+
 test("an invocation of which nothing is known yet", () => {
-  const picture = { values: { root: "inv_1", until: 5 }, tables: { traces: { inv_1: { target: "A/b", status: "pending", sent: 4 } } } };
+  const picture = { values: { root: "inv_1", until: 5 }, tables: { ...NOTHING, traces: { inv_1: { target: "A/b", status: "pending", sent: 4 } } } };
   const found = index(picture);
   assert.equal(summaryAt(found, Infinity), "pending");
   assert.deepEqual(span(found), [4, Infinity]);

@@ -49,7 +49,7 @@ class InvocationItem(TypedDict):
     body: Clipped | None
     value: Clipped | None
     failure: Clipped | None
-    parent: str
+    parent: Clipped | None
     verbs: list[Verb]
 
 
@@ -135,12 +135,15 @@ class InvocationsPanel(Panel[InvocationItem]):
     def whole(self, recording: Recording, asked: OfPart) -> Whole:
         """The whole result, failure or request body of one."""
         trace = recording.invocation(asked["invocation"])
+        parent = recording.timeline.invocations.get(trace.parent)
         failure = trace.failure[1] if trace.failure else trace.last_failure
         match asked["part"]:
             case "body":
                 text = as_text(trace.body)
             case "target":
                 text = trace.target
+            case "parent":
+                text = parent.target if parent else ""
             case "value":
                 text = trace.value or ""
             case _:
@@ -163,6 +166,6 @@ def _item(number: int, trace: Trace, timeline: Timeline) -> InvocationItem:
         "body": None if trace.body is None else clip(as_text(trace.body), CLIP),
         "value": maybe_clip(trace.value, CLIP),
         "failure": clip(failure, CLIP) if failure else None,
-        "parent": plain(parent.target[:CLIP]) if parent else "",
+        "parent": clip(parent.target, CLIP) if parent else None,
         "verbs": list(_VERBS.get(trace.status, ("cancel", "kill"))),
     }

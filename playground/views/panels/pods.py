@@ -14,6 +14,7 @@ from playground.recording.changes import Change
 from playground.views import text
 from playground.views.actions import Actions
 from playground.views.asked import answers
+from playground.views.messages import OfPod
 from playground.views.panels.panel import Panel, Said, Whole, plain
 
 GONE = 4
@@ -44,12 +45,6 @@ class PodItem(TypedDict):
     log: list[str]
     logCount: int
     logCut: bool
-
-
-class OfPod(TypedDict):
-    """Which pod, by its name."""
-
-    pod: str
 
 
 class PodsPanel(Panel[PodItem]):

@@ -3,11 +3,15 @@
 //
 // The grid itself has the focus, and names the active cell: that stays true however its rows come and go.
 
-import { clean, element } from "./live.js";
+import { clean, element, targetOf } from "./live.js";
 import { freshId, icon } from "./kit.js";
 import { rowAfter, rowsInView, scrollTo } from "./window.js";
 import { lines, placed } from "./atlas-lines.js";
 
+/** @import { AtlasTables, AtlasValues, Picture } from "./messages.js" */
+/** @import { Line } from "./atlas-lines.js" */
+
+/** @type {Record<string, string | undefined>} */
 const SIGNS = { right: "completed", wrong: "failed", failed: "ended", stuck: "suspended" }; // the kit's icons
 const ROW = 26; // px of a line
 const PAIR = 42; // of one with two places
@@ -15,9 +19,8 @@ const MOST = 472; // of all lines before they scroll: in the middle of one, so t
 const MOST_BESIDE = 290; // while a run is looked at
 
 /**
- * @param picture {values, tables: {rows}}.
- * @param open called with the id of the run to be looked at, or null for none.
- * @returns {{node, filter(onlyDeviating), chosen(id), redraw()}}
+ * @param {Picture<AtlasValues, AtlasTables>} picture
+ * @param {(id: string | null) => void} open called with the id of the run to be looked at, or null for none.
  */
 export function makeGrid({ values, tables }, open) {
   const height = Object.values(tables.rows).some((row) => row.places.length > 1) ? PAIR : ROW;
@@ -35,11 +38,15 @@ export function makeGrid({ values, tables }, open) {
   node.style.setProperty("--columns", `minmax(250px, 1fr) 112px 118px ${"minmax(92px, 116px) ".repeat(kinds)}`);
   node.style.setProperty("--least", `${480 + 92 * kinds}px`);
   node.style.maxHeight = `${MOST}px`;
+  /** @type {ReturnType<typeof gridRow>[]} */
   const pool = [];
+  /** @type {Line[]} */
   let shown = []; // all lines
+  /** @type {number[]} */
   let runs = []; // positions in it of those that are runs
   let active = 0; // position in `runs`
   let column = 0;
+  /** @type {string | null} */
   let opened = null;
   let due = false;
 
@@ -62,6 +69,10 @@ export function makeGrid({ values, tables }, open) {
     else node.removeAttribute("aria-activedescendant");
   }
 
+  /**
+   * @param {number} row
+   * @param {number} to
+   */
   function go(row, to) {
     active = row;
     column = to;
@@ -73,14 +84,16 @@ export function makeGrid({ values, tables }, open) {
     mount();
   }
 
+  /** @param {KeyboardEvent} event */
   function key(event) {
     if (event.altKey || event.metaKey || !runs.length) return;
     const last = columns.length - 1;
     const page = Math.max(1, Math.floor((node.clientHeight - head.offsetHeight) / height) - 1);
+    /** @type {Record<string, number>} */
     const along = { ArrowRight: Math.min(last, column + 1), ArrowLeft: Math.max(0, column - 1) };
     if (!event.ctrlKey) Object.assign(along, { Home: 0, End: last });
     if (event.key in along) go(active, along[event.key]);
-    else if (event.key === "Enter" || event.key === " ") open(shown[runs[active]].id);
+    else if (event.key === "Enter" || event.key === " ") open(shown[runs[active]].id ?? null);
     else if (event.key === "Escape") open(null);
     else {
       const to = rowAfter(event.key, active, runs.length, page);
@@ -97,26 +110,30 @@ export function makeGrid({ values, tables }, open) {
   });
   node.addEventListener("keydown", key);
   body.addEventListener("click", (event) => {
-    const row = event.target.closest("[data-run]");
-    if (!row) return;
-    const cell = event.target.closest("[role=gridcell], [role=rowheader]");
-    active = runs.findIndex((position) => shown[position].id === row.dataset.run);
-    column = Math.max(0, [...row.children].indexOf(cell));
-    open(row.dataset.run === opened ? null : row.dataset.run);
+    /** @type {HTMLElement | null} */
+    const row = targetOf(event).closest("[data-run]");
+    const run = row?.dataset.run;
+    if (!row || run === undefined) return;
+    const cell = targetOf(event).closest("[role=gridcell], [role=rowheader]");
+    active = runs.findIndex((position) => shown[position].id === run);
+    column = Math.max(0, [...row.children].findIndex((child) => child === cell));
+    open(run === opened ? null : run);
   });
 
   return {
     node,
+    /** @param {boolean} onlyDeviating */
     filter(onlyDeviating) {
       const before = shown[runs[active]]?.id;
       shown = lines(tables.rows, onlyDeviating);
       runs = shown.map((line, position) => (line.id === undefined ? -1 : position)).filter((position) => position >= 0);
       active = Math.max(0, runs.findIndex((position) => shown[position].id === before));
-      node.setAttribute("aria-rowcount", shown.length + 1);
+      node.setAttribute("aria-rowcount", String(shown.length + 1));
       body.style.height = `${shown.length * height}px`;
       if (runs.length) go(active, column);
       else mount();
     },
+    /** @param {string | null} id */
     chosen(id) {
       opened = id;
       node.style.maxHeight = `${id === null ? MOST : MOST_BESIDE}px`;
@@ -126,27 +143,33 @@ export function makeGrid({ values, tables }, open) {
   };
 }
 
-/** A line on the page; it is used again for others. */
+/**
+ * A line on the page; it is used again for others.
+ * @param {AtlasValues["columns"]} columns
+ */
 function gridRow(columns) {
   const node = element("div", { class: "atlas-row", role: "row" });
   const ids = columns.map(() => freshId("atlas"));
+  /** @type {Line | null} */
   let line = null;
 
+  /** @param {Extract<Line, { group: string }>} line */
   function drawGroup({ group, level }) {
     node.className = "atlas-row atlas-group";
     delete node.dataset.run;
     const name = element("div", { role: "rowheader", "aria-colspan": columns.length }, element("bdi", { text: clean(group, 120) }));
-    name.style.setProperty("--level", level);
+    name.style.setProperty("--level", String(level));
     node.replaceChildren(name);
   }
 
+  /** @param {Extract<Line, { id: string }>} line */
   function drawRun({ id, row }) {
     node.className = `atlas-row atlas-run ${row.deviates ? "atlas-deviates" : ""}`;
     node.dataset.run = id;
     const name = clean(`${placed(row)}, in ${row.group}`, 500);
     const places = row.places.map((text, n) => element("bdi", { text: clean(n ? `then ${text}` : text, 200) }));
     const place = element("div", { class: "atlas-place", role: "rowheader", id: ids[0], title: name, "aria-label": name }, ...places);
-    place.style.setProperty("--level", row.level);
+    place.style.setProperty("--level", String(row.level));
     const cells = row.cells.map(([sign, tone, text], n) => element(
       "div", { class: `atlas-cell atlas-${tone}`, role: "gridcell", id: ids[n + 1], "aria-label": clean(`${columns[n + 1][0]} ${text}`, 200) },
       icon(SIGNS[sign] ?? sign), element("span", { text }),
@@ -157,9 +180,15 @@ function gridRow(columns) {
   return {
     node,
     line: () => line,
+    /**
+     * @param {Line} next
+     * @param {number} position
+     * @param {number} height
+     * @param {boolean} opened
+     */
     set(next, position, height, opened) {
       node.style.transform = `translateY(${position * height}px)`;
-      node.setAttribute("aria-rowindex", position + 2);
+      node.setAttribute("aria-rowindex", String(position + 2));
       if (line !== next) {
         line = next;
         if (next.id === undefined) drawGroup(next);

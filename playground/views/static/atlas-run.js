@@ -1,14 +1,14 @@
 // The run that is looked at: where it crashed, what is out of the ordinary about it and why, and its replay lens.
 
-import { calm, element } from "./live.js";
+import { calm, element, messageOf } from "./live.js";
 import { visible } from "./kit.js";
 import { mountLens } from "./lens.js";
 import { placed } from "./atlas-lines.js";
 
-/**
- * @param host {act, closed()}.
- * @returns {{node, show(id, row), busy(yes), close()}}
- */
+/** @import { AtlasView, RunRow } from "./messages.js" */
+/** @import { Acts } from "./live.js" */
+
+/** @param {{ act: Acts<AtlasView>, closed: () => void }} host */
 export function makeRun(host) {
   const heading = element("h4", { class: "atlas-heading", tabindex: -1 });
   const shut = element("button", { class: "atlas-shut", type: "button", text: "✕", "aria-label": "Close this run", title: "Close this run", onclick: host.closed });
@@ -18,6 +18,7 @@ export function makeRun(host) {
   const failed = element("p", { class: "dp-error", role: "alert" });
   const place = element("div");
   const node = element("section", { class: "atlas-chosen", "aria-label": "The run that is looked at", hidden: true }, heading, shut, reasons, wait, failed, place);
+  /** @type {ReturnType<typeof mountLens> | null} */
   let lens = null;
   let asked = 0;
 
@@ -30,9 +31,14 @@ export function makeRun(host) {
     node.hidden = true;
   }
 
+  /**
+   * @param {string} id
+   * @param {RunRow} row
+   */
   async function show(id, row) {
     close();
     const mine = asked;
+    /** @type {[string, string][]} */
     const told = row.reasons.length ? row.reasons : [["", "All as in a clean run."]];
     heading.textContent = visible(`${row.group}: ${placed(row)}`);
     why.replaceChildren(...told.map(([what, text]) => element("div", {}, element("dt", { text: visible(what) }), element("dd", { text: visible(text) }))));
@@ -45,12 +51,21 @@ export function makeRun(host) {
       const root = element("section");
       place.replaceChildren(root);
       const { origin, until } = run.picture.values;
-      lens = mountLens(root, { ...run, act: host.act, actions: () => false, running: () => false, now: () => origin + until });
+      lens = mountLens(root, {
+        ...run,
+        entry: (entry) => host.act("entry", { entry }),
+        act: async () => {
+          throw new Error("The atlas has only the beginning of it.");
+        },
+        actions: () => false,
+        running: () => false,
+        now: () => origin + until,
+      });
       requestAnimationFrame(() => node.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" }));
     } catch (error) {
       if (mine !== asked) return;
       wait.textContent = "";
-      failed.textContent = visible(error.message);
+      failed.textContent = visible(messageOf(error));
     }
   }
 
@@ -58,6 +73,7 @@ export function makeRun(host) {
     node,
     show,
     close,
+    /** @param {boolean} yes */
     busy(yes) {
       if (lens) lens.busy(yes);
       else if (!node.hidden && yes) wait.textContent = "Kernel busy: queued. A cell is running; the run is shown when it ends.";

@@ -1,11 +1,15 @@
 // The crash atlas in a notebook: what came of every run, in words and as a grid, and the run that is looked at.
 
-import { clean, connect, element, followTheme } from "./live.js";
+import { clean, connect, element, followTheme, targetOf } from "./live.js";
 import { freshId, icon } from "./kit.js";
 import { makeGrid } from "./atlas-grid.js";
 import { placed } from "./atlas-lines.js";
 import { makeRun } from "./atlas-run.js";
 
+/** @import { AtlasView } from "./messages.js" */
+/** @import { Model } from "./live.js" */
+
+/** @param {{ model: Model<AtlasView>, el: Element }} view */
 function render({ model, el }) {
   const wire = connect(model, { onBusy: (yes) => run.busy(yes) });
   const { values, tables } = wire.picture;
@@ -20,6 +24,7 @@ function render({ model, el }) {
   const run = makeRun({ act: wire.act, closed: () => open(null) });
   const grid = makeGrid(wire.picture, open);
 
+  /** @param {string | null} id */
   function open(id) {
     const hadFocus = run.node.contains(document.activeElement);
     grid.chosen(id);
@@ -48,7 +53,7 @@ function render({ model, el }) {
   // JupyterLab's own plain keys are not meant while somebody works in here (see panels.js).
   root.addEventListener("keydown", (event) => {
     if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
-    if (event.key === "Escape" && run.node.contains(event.target) && !event.target.closest(".lens")) open(null);
+    if (event.key === "Escape" && run.node.contains(targetOf(event)) && !targetOf(event).closest(".lens")) open(null);
   });
   el.append(root);
   grid.filter(false);
@@ -63,6 +68,7 @@ function render({ model, el }) {
   };
 }
 
+/** @param {[string, boolean]} verdict */
 function verdict([text, holds]) {
   return element("li", { class: holds ? "atlas-good" : "atlas-bad" }, icon(holds ? "completed" : "failed"), element("span", { text }));
 }

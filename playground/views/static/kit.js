@@ -1,34 +1,92 @@
 // What panels are made of: a frame with a heading and a place for answers, buttons that say when they wait,
 // lists that keep their elements, text from outside, icons. Text is only ever set as text.
 
-import { element } from "./live.js";
+import { element, messageOf } from "./live.js";
+
+/** @import { BoardView, Clipped, Whole } from "./messages.js" */
+/** @import { Acts, Props } from "./live.js" */
+
+/**
+ * What the page may ask the kernel of a board for, and which of it gives the whole of something.
+ * @typedef {BoardView["actions"]} Actions
+ * @typedef {{ [Name in keyof Actions]: Actions[Name]["answer"] extends Whole ? Name : never }[keyof Actions]} GivesWhole
+ */
+
+/**
+ * What a panel has of its board: `live` is false without a kernel that acts; `show` shows an invocation in the list.
+ * @typedef {{
+ *   live: boolean,
+ *   act: Acts<BoardView>,
+ *   now: () => number,
+ *   onBusy: (listener: (busy: boolean) => void) => void,
+ *   show: (id: string) => void,
+ * }} Host
+ */
+
+/**
+ * Do an action; its answer, or null if it failed. Either way it is announced. The button is not pressed again
+ * meanwhile; `called` says what it is called without one.
+ * @typedef {<Name extends keyof Actions>(
+ *   button: Element | null, action: Name, asked: Actions[Name]["asked"], called?: string,
+ * ) => Promise<Actions[Name]["answer"] | null>} Run
+ */
+
+/**
+ * A panel's frame; `note` says a few words beside the heading.
+ * @typedef {{
+ *   node: HTMLElement,
+ *   body: HTMLElement,
+ *   head: HTMLElement,
+ *   heading: HTMLElement,
+ *   run: Run,
+ *   note: (text: string) => void,
+ *   said: (text: string) => void,
+ *   failed: (text: string) => void,
+ * }} Frame
+ */
 
 let ids = 0;
 
-/** An id no other element in the page has. */
+/**
+ * An id no other element in the page has.
+ * @param {string} name
+ */
 export function freshId(name) {
   return `dp-${name}-${++ids}`;
 }
 
-/** Set an element's text if it is another one: an unchanged text keeps a selection in it. */
+/**
+ * Set an element's text if it is another one: an unchanged text keeps a selection in it.
+ * @param {Element} node
+ * @param {string} text
+ */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Text from outside with its lines kept, and every mark that would act instead of being read written as \u…. */
+/**
+ * Text from outside with its lines kept, and every mark that would act instead of being read written as \u….
+ * @param {string} text
+ */
 export function visible(text) {
   return text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu, (mark) =>
-    mark === "\n" || mark === "\t" ? mark : `\\u${mark.codePointAt(0).toString(16).padStart(4, "0")}`,
+    mark === "\n" || mark === "\t" ? mark : `\\u${(mark.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
   );
 }
 
-/** The same as one short line. */
+/**
+ * The same as one short line.
+ * @param {string} text
+ */
 export function line(text, most = 80) {
   const shown = visible(text).replace(/\s+/g, " ");
   return shown.length > most ? shown.slice(0, most - 1) + "…" : shown;
 }
 
-/** A duration: "0.3 s", "41 s", "3 min", "2 h". */
+/**
+ * A duration: "0.3 s", "41 s", "3 min", "2 h".
+ * @param {number} seconds
+ */
 export function lasting(seconds) {
   const s = Math.max(0, seconds);
   if (s < 10) return `${s.toFixed(1)} s`;
@@ -36,12 +94,17 @@ export function lasting(seconds) {
   return s < 6000 ? `${Math.floor(s / 60)} min` : `${Math.floor(s / 3600)} h`;
 }
 
-/** A count with its noun. */
+/**
+ * A count with its noun.
+ * @param {number} count
+ * @param {string} noun
+ */
 export function plural(count, noun) {
   return count === 1 ? `1 ${noun}` : `${count} ${noun}s`;
 }
 
 // Each its own shape, so that none depends on its colour. Drawn on 14 × 14.
+/** @type {Record<string, { ring?: string, path?: string, disc?: true, fill?: true, bold?: true }>} */
 const ICONS = {
   pending: { ring: "3 2.4" },
   scheduled: { ring: "", path: "M7 3.8V7l2.2 1.6" },
@@ -76,7 +139,10 @@ const ICONS = {
   stop: { path: "M4.6 1.8h4.8l2.8 2.8v4.8l-2.8 2.8H4.6L1.8 9.4V4.6zM5 5l4 4m0-4L5 9" },
 };
 
-/** An icon, as decoration: a text beside it says the same. */
+/**
+ * An icon, as decoration: a text beside it says the same.
+ * @param {string} name
+ */
 export function icon(name) {
   const shape = ICONS[name] ?? ICONS.pending;
   const svg = element("svg:svg", { viewBox: "0 0 14 14", class: `dp-icon dp-is-${name}`, "aria-hidden": "true" });
@@ -102,33 +168,58 @@ export function icon(name) {
 /** A status with its shape and its word (for screen readers only, if hidden); `set` changes both. */
 export function statusMark({ hidden = false } = {}) {
   const word = element("span", { class: hidden ? "dp-hidden" : null });
-  const node = element("span", { class: "dp-status" }, icon("pending"), word);
+  let sign = icon("pending");
+  const node = element("span", { class: "dp-status" }, sign, word);
   let shown = "";
   return {
     node,
+    /**
+     * @param {string} status
+     * @param {boolean} [failed]
+     */
     set(status, failed = false) {
       const text = failed ? "failed" : status;
       if (text === shown) return;
       shown = text;
       node.className = `dp-status dp-status-${text}`;
-      node.firstChild.replaceWith(icon(text));
+      const next = icon(text);
+      sign.replaceWith(next);
+      sign = next;
       word.textContent = text;
     },
   };
 }
 
-/** Put a node where it belongs, if it is not there: a moved node would lose its focus and its scrolling. */
+/**
+ * Put a node where it belongs, if it is not there: a moved node would lose its focus and its scrolling.
+ * @param {Element} parent
+ * @param {Element} node
+ * @param {Element | null} before
+ */
 function place(parent, node, before) {
   if (node.parentNode !== parent || node.nextSibling !== before) parent.insertBefore(node, before);
 }
 
 /**
+ * An item's element, and what shows another item in it.
+ * @template Item
+ * @typedef {{ node: HTMLElement, set: (item: Item, id: string) => void, close?: () => void }} Shows
+ */
+
+/**
  * A list that keeps the element of each id while it is shown.
- * @param make called with an id; returns {node, set(item, id)}, perhaps with close().
- * @returns update(ids, itemOf): shows these, in this order.
+ * @template Item
+ * @param {Element} parent
+ * @param {(id: string) => Shows<Item>} make
  */
 export function keyedList(parent, make) {
+  /** @type {Map<string, Shows<Item> & { item?: Item }>} */
   const shown = new Map();
+  /**
+   * Show these, in this order.
+   * @param {string[]} ids
+   * @param {(id: string) => Item} itemOf
+   */
   return function update(ids, itemOf) {
     const wanted = new Set(ids);
     for (const [id, one] of shown) {
@@ -138,10 +229,11 @@ export function keyedList(parent, make) {
       one.close?.();
       shown.delete(id);
     }
+    /** @type {Element | null} */
     let before = null;
     for (const id of [...ids].reverse()) {
-      if (!shown.has(id)) shown.set(id, { item: undefined, ...make(id) });
-      const one = shown.get(id);
+      const one = shown.get(id) ?? { item: undefined, ...make(id) };
+      shown.set(id, one);
       const item = itemOf(id);
       if (one.item !== item) one.set((one.item = item), id); // items are replaced, never changed
       place(parent, one.node, before);
@@ -150,19 +242,23 @@ export function keyedList(parent, make) {
   };
 }
 
-/** A labelled control. `control` gets the id its label points to. */
+/**
+ * A labelled control. It gets the id its label points to.
+ * @param {string} text
+ * @param {HTMLElement} control
+ * @param {Props} props
+ */
 export function labelled(text, control, props = {}) {
   control.id ||= freshId("field");
   return element("div", { class: "dp-field", ...props }, element("label", { for: control.id, text }), control);
 }
 
 /**
- * A panel's frame.
- * @param host {live, act(name, data)}.
- * @returns {{node, body, head, heading, note, run, said, failed}}
- *   note(text): a few words beside the heading;
- *   run(button, action, data, called): do an action; its answer, or null if it failed. Either way it is
- *     announced. The button is not pressed again meanwhile; `called` says what it is called without one.
+ * Make a panel's frame.
+ * @param {Host} host
+ * @param {string} name
+ * @param {string} title
+ * @returns {Frame}
  */
 export function frame(host, name, title) {
   const heading = element("h3", { id: freshId(name), text: title, tabindex: -1 });
@@ -172,25 +268,26 @@ export function frame(host, name, title) {
   const said = element("p", { class: "dp-said", role: "status" });
   const failed = element("p", { class: "dp-error", role: "alert" });
   const node = element("section", { class: `dp-panel dp-${name}`, "aria-labelledby": heading.id }, head, body, said, failed);
+  /** @type {Set<string>} */
   const waiting = new Set();
   host.onBusy((busy) => {
     if (busy && waiting.size) said.textContent = `Kernel busy, queued: ${[...waiting].join(", ")}. It happens when the running cell ends.`;
   });
-  async function run(button, action, data, called) {
+  /** @type {Run} */
+  async function run(button, action, asked, called) {
     if (button?.getAttribute("aria-disabled") === "true") return null;
-    const what = called ?? (button.getAttribute("aria-label") || button.textContent);
+    const what = called ?? (button?.getAttribute("aria-label") || button?.textContent || action);
     button?.setAttribute("aria-disabled", "true");
     waiting.add(what);
     said.textContent = "";
     failed.textContent = "";
     try {
-      const answer = await host.act(action, data);
-      if (answer?.said) said.textContent = visible(answer.said);
-      else said.textContent = "";
+      const answer = await host.act(action, asked);
+      said.textContent = "said" in answer ? visible(answer.said) : "";
       return answer;
     } catch (error) {
       said.textContent = "";
-      failed.textContent = visible(error.message);
+      failed.textContent = visible(messageOf(error));
       return null;
     } finally {
       waiting.delete(what);
@@ -211,16 +308,19 @@ export function frame(host, name, title) {
 
 /**
  * Text from outside: what was sent of it, and a way to see the rest.
- * @param panel from `frame`.
- * @returns {{node, set(clipped, action, data)}} clipped: {text, length?} or null.
+ * @param {Frame} panel
+ * @param {string} label
  */
 export function valueView(panel, label) {
   const shown = element("bdi", { class: "dp-value" });
   const size = element("span", { class: "dp-quiet" });
   const more = element("button", { type: "button", class: "dp-link", text: "show all" });
   const node = element("span", { class: "dp-clipped" }, shown, size, more);
+  /** @type {Clipped | null} */
   let clipped = null;
-  let ask = null;
+  /** @type {() => Promise<Whole | null>} */
+  let ask = async () => null;
+  /** @type {string | null} */
   let whole = null;
   function draw() {
     const text = whole ?? clipped?.text ?? "";
@@ -239,14 +339,20 @@ export function valueView(panel, label) {
   }
   more.addEventListener("click", async () => {
     if (whole !== null) whole = null;
-    else whole = (await panel.run(more, ...ask))?.text ?? null;
+    else whole = (await ask())?.text ?? null;
     draw();
   });
   more.setAttribute("aria-label", `show all of ${label}`);
   return {
     node,
-    set(next, action, data) {
-      ask = [action, data];
+    /**
+     * @template {GivesWhole} Name
+     * @param {Clipped | null} next
+     * @param {Name} action what gives the whole of it
+     * @param {Actions[Name]["asked"]} asked
+     */
+    set(next, action, asked) {
+      ask = () => panel.run(more, action, asked);
       if (next?.text === clipped?.text && next?.length === clipped?.length) return;
       clipped = next;
       whole = null;
@@ -257,7 +363,11 @@ export function valueView(panel, label) {
 
 /**
  * A question with two answers, in place of what asked it. Escape is the second one.
- * @param question a text or nodes; @returns a promise of whether it was agreed to.
+ * @param {Element} place
+ * @param {string | Node[]} question
+ * @param {string} yes
+ * @param {string} no
+ * @returns {Promise<boolean>} whether it was agreed to.
  */
 export function confirmed(place, question, yes, no, danger = false) {
   const before = document.activeElement;
@@ -267,10 +377,11 @@ export function confirmed(place, question, yes, no, danger = false) {
     const agree = element("button", { type: "button", class: danger ? "dp-danger" : "dp-primary", text: yes });
     const keep = element("button", { type: "button", text: no });
     const node = element("div", { class: "dp-confirm", role: "group", "aria-labelledby": text.id }, text, element("div", { class: "dp-actions" }, agree, keep));
+    /** @param {boolean} answer */
     function end(answer) {
       const hadFocus = node.contains(document.activeElement);
       node.remove();
-      if (hadFocus && before?.isConnected) before.focus();
+      if (hadFocus && before instanceof HTMLElement && before.isConnected) before.focus();
       resolve(answer);
     }
     agree.addEventListener("click", () => end(true));

@@ -7,15 +7,20 @@ import { lanes, stretches, ticks } from "./layout.js";
 import { paint, px } from "./lens-paint.js";
 import { makeRows } from "./lens-rows.js";
 
+/** @import { Spec } from "./lens-paint.js" */
+/** @import { Lens, Looked, Measures } from "./lens.js" */
+/** @import { Pod } from "./moment.js" */
+
 const PAD = 14; // px before the plot
 const END = 30; // px after it
 const HEAD = 130; // px that every head has before the next one may take them
 const LANE = 20; // px, as in lens.css
 const LETTER = 6.5; // px that a letter of a pod's name takes, at most
 const AGAIN = { happened: "", repeated: ", known by its key: nothing happened again", refused: ", refused: nothing happened" };
+/** @type {Record<string, string | undefined>} */
 const NOTES = { killed: "killed", stopped: "stopped", crashed: "crashed", refused: "refused" };
 
-/** @param lens {live, state, found, view, draw, select} (lens.js). */
+/** @param {Lens} lens */
 export function makeBoard(lens) {
   const { state } = lens;
   const hatch = `lens-hatch-${crypto.getRandomValues(new Uint32Array(1))[0]}`; // there may be many lenses
@@ -23,6 +28,7 @@ export function makeBoard(lens) {
   const axisLine = element("div", { class: "lens-axis", "aria-hidden": "true" });
   const podNames = element("div", { class: "lens-side" });
   const podList = element("ul", { class: "lens-lanes", "aria-label": "Pods" });
+  const podLine = element("div", { class: "lens-line" }, podNames, podList);
   const counts = element("div", { class: "lens-counts", "aria-hidden": "true" });
   const podCount = element("div", { class: "lens-side lens-count-name" });
   const effectList = element("ul", { class: "lens-lanes", "aria-label": "What reached the outside world" });
@@ -44,7 +50,7 @@ export function makeBoard(lens) {
     "div", { class: "lens-board", onwheel: wheel },
     backdrop,
     axisLine,
-    element("div", { class: "lens-line" }, podNames, podList),
+    podLine,
     element("div", { class: "lens-line" }, podCount, counts),
     effectLine,
     grid,
@@ -52,12 +58,19 @@ export function makeBoard(lens) {
     playhead,
   );
 
+  /** @type {ReturnType<typeof ticks>} */
+  let marked = [];
+  /** @type {ReturnType<typeof podCounts>} */
+  let steps = [];
+
+  /** @param {number} pan */
   function panTo(pan) {
     if (Math.abs(pan - state.pan) < 1) return;
     state.pan = pan;
     lens.draw();
   }
 
+  /** @param {WheelEvent} event */
   function wheel(event) {
     if (event.ctrlKey || event.metaKey) {
       event.preventDefault();
@@ -70,25 +83,33 @@ export function makeBoard(lens) {
     }
   }
 
-  function measure() {
-    const { view } = lens;
-    view.side = board.clientWidth < 640 ? 150 : 250;
-    board.parentElement.style.setProperty("--side", px(view.side));
-    view.plot = Math.max(80, board.clientWidth - view.side - rows.gutter());
-    const whole = view.plot * state.zoom;
-    state.pan = Math.min(Math.max(0, state.pan), whole - view.plot);
-    view.x = (t) => PAD + view.scale.at(t) * (whole - PAD - END) - state.pan;
-    view.extent = [PAD, PAD + view.scale.used * (view.plot - PAD - END)];
-    view.time = (x) => view.scale.time((x + state.pan - PAD) / (whole - PAD - END));
+  /**
+   * Where things are on the page.
+   * @param {Looked} looked
+   * @returns {Measures}
+   */
+  function measure({ scale }) {
+    const side = board.clientWidth < 640 ? 150 : 250;
+    board.parentElement?.style.setProperty("--side", px(side));
+    const plot = Math.max(80, board.clientWidth - side - rows.gutter());
+    const whole = plot * state.zoom;
+    state.pan = Math.min(Math.max(0, state.pan), whole - plot);
     strip.hidden = state.zoom <= 1;
-    panned.style.width = px(whole + view.side);
+    panned.style.width = px(whole + side);
     if (!strip.hidden && Math.abs(strip.scrollLeft - state.pan) > 1) strip.scrollLeft = state.pan;
+    return {
+      side,
+      plot,
+      x: (t) => PAD + scale.at(t) * (whole - PAD - END) - state.pan,
+      time: (x) => scale.time((x + state.pan - PAD) / (whole - PAD - END)),
+      extent: [PAD, PAD + scale.used * (plot - PAD - END)],
+    };
   }
 
   function drawAxis() {
     const { view } = lens;
-    view.ticks = ticks({ ...view, width: view.plot });
-    paint(axisLine, view.ticks.map((tick) => ["span", { style: { left: px(view.side + tick.x) } }, tick.label]));
+    marked = ticks({ ...view, width: view.plot });
+    paint(axisLine, marked.map((tick) => ["span", { style: { left: px(view.side + tick.x) } }, tick.label]));
   }
 
   function drawPods() {
@@ -96,6 +117,7 @@ export function makeBoard(lens) {
     const known = found.pods.filter((pod) => pod.at <= view.t);
     const { lane, count } = lanes(found.pods);
     podList.style.height = px(Math.max(1, count) * LANE + 4);
+    /** @type {Spec[]} */
     const specs = [];
     for (const pod of known) {
       const gone = Math.min(pod.gone ?? Infinity, view.moment);
@@ -103,17 +125,17 @@ export function makeBoard(lens) {
       if (right < 0 || left > view.plot || specs.length > 60) continue;
       const ready = view.x(Math.min(pod.ready ?? Infinity, gone));
       const phase = phaseAt(pod, view.t);
-      const over = pod.gone <= view.t;
+      const over = pod.gone !== undefined && pod.gone <= view.t;
       const room = right - ready;
       const inside = room > 20 + LETTER * pod.name.length ? `${circled(pod.n)} ${pod.name}` : room > 14 ? circled(pod.n) : "";
-      const style = { left: px(left), width: px(Math.max(3, right - left)), top: px(lane.get(pod.name) * LANE + 3) };
+      const style = { left: px(left), width: px(Math.max(3, right - left)), top: px((lane.get(pod.name) ?? 0) * LANE + 3) };
       specs.push(["li", {
         class: `lens-pod c${colour(pod.n)} ${pod.at < view.from ? "earlier" : ""} ${over ? "" : "there"}`,
         "data-phase": phase, "data-pod": pod.name, style, "aria-label": podText(pod, view), title: podText(pod, view),
       }, [
         ["span", { class: "lens-cold", style: { width: px(Math.max(0, ready - left)) } }],
         ["span", { class: "lens-pod-name", style: { left: px(ready - left) } }, inside],
-        ["span", { class: "lens-note" }, over ? NOTES[phase] ?? phase : ""],
+        ["span", { class: "lens-note" }, over ? NOTES[pod.phase] ?? pod.phase : ""],
       ]]);
     }
     paint(podList, specs);
@@ -124,9 +146,10 @@ export function makeBoard(lens) {
 
   function drawCounts() {
     const { view, found } = lens;
-    view.steps = podCounts(found.pods, view.from, view.moment);
+    steps = podCounts(found.pods, view.from, view.moment);
+    /** @type {Spec[]} */
     const specs = [];
-    for (const { from, to, count } of view.steps) {
+    for (const { from, to, count } of steps) {
       const [left, right] = [Math.max(0, view.x(from)), Math.min(view.plot, view.x(to))];
       if (right - left < 1 || specs.length > 40) continue;
       const style = { left: px(left), width: px(right - left) };
@@ -139,6 +162,7 @@ export function makeBoard(lens) {
   function drawEffects() {
     const { view, found } = lens;
     effectLine.hidden = !found.effects.length;
+    /** @type {Spec[]} */
     const specs = [];
     const known = found.effects.filter((effect) => effect.at <= view.t);
     known.forEach((effect, position) => {
@@ -159,6 +183,7 @@ export function makeBoard(lens) {
   function drawHeads() {
     const { view, found } = lens;
     const begun = found.root.attempts.filter((attempt) => attempt.at <= view.t);
+    /** @type {Spec[]} */
     const specs = [["div", { class: "lens-corner", role: "columnheader" }, "Journal"]];
     let limit = view.plot; // where the next head begins
     for (let n = begun.length - 1; n >= 0; n -= 1) {
@@ -182,14 +207,17 @@ export function makeBoard(lens) {
     }
     specs.splice(1, Infinity, ...specs.slice(1).reverse());
     paint(heads, specs);
-    grid.setAttribute("aria-colcount", found.root.attempts.length + 1);
-    grid.setAttribute("aria-rowcount", view.shown.length + 1);
+    grid.setAttribute("aria-colcount", String(found.root.attempts.length + 1));
+    grid.setAttribute("aria-rowcount", String(view.shown.length + 1));
   }
 
-  /** A height at which no wait's dotted line passes. */
+  /**
+   * A height at which no wait's dotted line passes.
+   * @param {ReturnType<typeof rows.box>} body
+   */
   function quietPlace(body) {
     const { view } = lens;
-    const lines = view.shown.map(({ entry }, n) => (waitsAt(entry, view.t).length ? body.y(n + 0.5) : null)).filter(Number.isFinite);
+    const lines = view.shown.flatMap(({ entry }, n) => (waitsAt(entry, view.t).length ? [body.y(n + 0.5)] : []));
     const places = [0.62, 0.35, 0.82, 0.15].map((share) => body.top + share * (body.bottom - body.top));
     return places.find((y) => lines.every((line) => Math.abs(line - y - 4) > 26)) ?? places[0];
   }
@@ -197,17 +225,18 @@ export function makeBoard(lens) {
   function drawBackdrop() {
     const { view, found } = lens;
     const height = board.clientHeight - (strip.hidden ? 0 : strip.offsetHeight);
-    const lanesTop = podList.parentElement.offsetTop;
+    const lanesTop = podLine.offsetTop;
     const body = rows.box();
+    /** @type {Spec[]} */
     const specs = [["svg:defs", {}, [
       ["svg:pattern", { id: hatch, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, [
         ["svg:line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 7 }],
       ]],
     ]]];
-    const at = (x) => view.side + Math.min(Math.max(x, 0), view.plot);
-    const lines = view.ticks.map((tick) => `M${at(tick.x)} 22V${body.bottom}`).join("");
+    const at = (/** @type {number} */ x) => view.side + Math.min(Math.max(x, 0), view.plot);
+    const lines = marked.map((tick) => `M${at(tick.x)} 22V${body.bottom}`).join("");
     specs.push(["svg:path", { class: "grid", d: lines }]);
-    for (const { from, to, count } of view.steps) {
+    for (const { from, to, count } of steps) {
       const [left, right] = [at(view.x(from)), at(view.x(to))];
       if (count || right - left < 1) continue;
       specs.push(["svg:rect", { class: "empty", fill: `url(#${hatch})`, x: left, y: lanesTop, width: right - left, height: body.bottom - lanesTop }]);
@@ -232,13 +261,13 @@ export function makeBoard(lens) {
     }
     const { lane } = lanes(found.pods);
     for (const pod of found.pods) {
-      if (!["killed", "crashed"].includes(pod.phase) || !(pod.gone <= view.t)) continue;
+      if (!["killed", "crashed"].includes(pod.phase) || pod.gone === undefined || pod.gone > view.t) continue;
       const x = view.x(pod.gone);
-      const y = lanesTop + lane.get(pod.name) * LANE + 12;
+      const y = lanesTop + (lane.get(pod.name) ?? 0) * LANE + 12;
       if (x >= 0 && x <= view.plot) specs.push(["svg:path", { class: "kill", d: `M${at(x)} ${y}V${body.bottom}` }]);
     }
     paint(backdrop, specs);
-    backdrop.setAttribute("height", height);
+    backdrop.setAttribute("height", String(height));
     playhead.hidden = state.t === null;
     clock.textContent = duration(view.moment - view.from);
     playhead.style.left = px(at(view.x(view.moment)));
@@ -247,8 +276,8 @@ export function makeBoard(lens) {
 
   return {
     element: board,
+    measure,
     draw() {
-      measure();
       drawAxis();
       drawPods();
       drawEffects();
@@ -259,16 +288,23 @@ export function makeBoard(lens) {
   };
 }
 
-/** A pod's colour, 1 to 4, from its ordinal. */
+/**
+ * A pod's colour, 1 to 4, from its ordinal.
+ * @param {number} ordinal
+ */
 export function colour(ordinal) {
   return ordinal < 1 ? 1 : ((ordinal - 1) % 4) + 1;
 }
 
+/**
+ * @param {Pod} pod
+ * @param {Looked} view
+ */
 function podText(pod, view) {
-  const since = (at) => duration(Math.abs(at - view.from)) + (at < view.from ? " before the start" : "");
+  const since = (/** @type {number} */ at) => duration(Math.abs(at - view.from)) + (at < view.from ? " before the start" : "");
   const parts = [`${pod.label} (${pod.name}): started at ${since(pod.at)}`];
-  if (pod.ready <= view.t) parts.push(`ready after ${duration(pod.ready - pod.at)}`);
-  if (pod.gone <= view.t) parts.push(`${pod.phase} at ${since(pod.gone)}`);
+  if (pod.ready !== undefined && pod.ready <= view.t) parts.push(`ready after ${duration(pod.ready - pod.at)}`);
+  if (pod.gone !== undefined && pod.gone <= view.t) parts.push(`${pod.phase} at ${since(pod.gone)}`);
   else parts.push(phaseAt(pod, view.t) ?? "");
   return parts.join(", ");
 }

@@ -6,12 +6,14 @@ import { element } from "./live.js";
 import { duration } from "./moment.js";
 import { points, shownTraces } from "./layout.js";
 
+/** @import { Lens } from "./lens.js" */
+
 const STEPS = 2000; // positions of the scrubber
 const CROSSING = 12; // seconds for the whole axis at 1×, while idle time is collapsed
 const MOST_ZOOM = 400;
 const THUMB = 16; // px, the width of the scrubber's thumb
 
-/** @param lens {state, found, view, draw} (lens.js). */
+/** @param {Lens} lens */
 export function makeControls(lens) {
   const { state } = lens;
   let playing = 0; // a frame's handle
@@ -40,6 +42,12 @@ export function makeControls(lens) {
   );
   const scale = element("div", { class: "lens-buttons lens-scale", role: "group", "aria-label": "Time axis" }, collapse, less, more, fit);
 
+  /**
+   * @param {string} name
+   * @param {string} text
+   * @param {string} label
+   * @param {() => void} onclick
+   */
   function button(name, text, label, onclick) {
     return element("button", { class: name, type: "button", text, onclick, "aria-label": label || null, title: label || null });
   }
@@ -48,6 +56,7 @@ export function makeControls(lens) {
     return lens.view.scale.at(lens.view.moment) / lens.view.scale.used;
   }
 
+  /** @param {number} at */
   function goTo(at) {
     const { scale } = lens.view;
     state.t = at >= 1 && !lens.view.growing ? null : scale.time(Math.min(1, Math.max(0, at)) * scale.used);
@@ -60,6 +69,7 @@ export function makeControls(lens) {
     goTo(Number(scrubber.value) / STEPS);
   }
 
+  /** @param {number} by */
   function step(by) {
     pause();
     const { shown, from, to, moment: now } = lens.view;
@@ -97,14 +107,15 @@ export function makeControls(lens) {
     playing = 0;
   }
 
+  /** @param {number} now */
   function advance(now) {
     const { scale, moment: t, to } = lens.view;
     const passed = ((now - played) / 1000) * Number(rate.value);
     played = now;
-    if (state.collapsed) state.t = scale.time(scale.at(t) + (passed / CROSSING) * scale.used);
-    else state.t = t + passed;
+    const next = state.collapsed ? scale.time(scale.at(t) + (passed / CROSSING) * scale.used) : t + passed;
+    state.t = next;
     state.follow = true;
-    if (state.t >= to - 1e-6) {
+    if (next >= to - 1e-6) {
       state.t = null;
       playing = 0;
     } else playing = requestAnimationFrame(advance);
@@ -116,7 +127,11 @@ export function makeControls(lens) {
     lens.draw();
   }
 
-  /** Zoom around a point of the plot (by default its middle), in pixels; by 0: show all. */
+  /**
+   * Zoom around a point of the plot (by default its middle), in pixels; by 0: show all.
+   * @param {number} factor
+   * @param {number} [around]
+   */
   function zoomBy(factor, around = lens.view.plot / 2) {
     const zoom = Math.min(MOST_ZOOM, Math.max(1, state.zoom * factor));
     state.pan = (state.pan + around) * (zoom / state.zoom) - around;
@@ -133,7 +148,7 @@ export function makeControls(lens) {
       // The thumb is under the moment it stands for, as long as the whole axis is shown.
       scrubber.style.marginLeft = `${extent[0] - THUMB / 2}px`;
       scrubber.style.width = `${Math.max(60, extent[1] - extent[0] + THUMB)}px`;
-      if (document.activeElement !== scrubber || playing || state.t === null) scrubber.value = Math.round(position() * STEPS);
+      if (document.activeElement !== scrubber || playing || state.t === null) scrubber.value = String(Math.round(position() * STEPS));
       scrubber.setAttribute("aria-valuetext", state.t === null ? "now" : `${duration(t - from)} after the start`);
       playButton.textContent = playing ? "❚❚" : "▶";
       playButton.setAttribute("aria-label", playing ? "Pause" : "Play");

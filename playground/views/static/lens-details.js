@@ -2,12 +2,16 @@
 // service-protocol frames and its line of source. They are asked for when an entry is selected, and again
 // when it changes.
 
-import { clean, element } from "./live.js";
+import { clean, element, messageOf } from "./live.js";
 import { cellText, duration, markAt, waitsAt } from "./moment.js";
+
+/** @import { Delta, Details, LensChanged, LensValues, Source, Value } from "./messages.js" */
+/** @import { Lens } from "./lens.js" */
+/** @import { Entry } from "./moment.js" */
 
 const SHOWN = 2000; // characters of a value, until somebody asks for all
 
-/** @param lens {live, state, found, view, draw, select} (lens.js). */
+/** @param {Lens} lens */
 export function makeDetails(lens) {
   const { state, live } = lens;
   const heading = element("h4", { class: "lens-details-title" });
@@ -21,20 +25,26 @@ export function makeDetails(lens) {
   box.addEventListener("keydown", (event) => {
     if (event.key === "Escape") lens.select(state.selected);
   });
+  /** @type {string | null} */
   let shown = null; // the id whose details are here or on their way
   let asked = 0;
 
+  /** @param {Entry} entry */
   async function fetch(entry) {
     const mine = ++asked;
     shown = entry.id;
     try {
-      const details = await live.act("entry", { entry: entry.id });
+      const details = await live.entry(entry.id);
       if (mine === asked) fetched.replaceChildren(...parts(details, entry));
     } catch (error) {
-      if (mine === asked) fetched.replaceChildren(element("p", { class: "dp-error", text: error.message }));
+      if (mine === asked) fetched.replaceChildren(element("p", { class: "dp-error", text: messageOf(error) }));
     }
   }
 
+  /**
+   * @param {Details} details
+   * @param {Entry} entry
+   */
   function parts(details, entry) {
     return [
       value(["Input", "Output"].includes(entry.type) ? "Value" : "Value in", details.in, entry, "in"),
@@ -43,25 +53,31 @@ export function makeDetails(lens) {
       details.awakeable ? fact("Awakeable", details.awakeable, true) : null,
       entry.callee ? fact("Invocation", entry.callee, true) : null,
       details.source ? source(details.source) : null,
-      details.frames?.length ? frames(details) : null,
-    ].filter(Boolean);
+      details.frames.length ? frames(details) : null,
+    ].filter((part) => part !== null);
   }
 
+  /**
+   * @param {string} name
+   * @param {string} text
+   * @param {boolean} [code]
+   */
   function fact(name, text, code = false) {
     return element("div", { class: "lens-fact" }, element("h5", { text: name }), element(code ? "code" : "span", { text }));
   }
 
+  /**
+   * @param {string} name
+   * @param {Value | undefined} found
+   * @param {Entry} entry
+   * @param {"in" | "out"} side
+   */
   function value(name, found, entry, side) {
     if (!found) return null;
     if (!found.size) return fact(name, "empty");
     const text = element("pre", { class: "lens-value", tabindex: 0, role: "group", "aria-label": name });
     const note = element("span", { class: "lens-size" });
-    const all = element("button", { type: "button", text: "show all", onclick: showAll });
-    text.textContent = found.text.slice(0, SHOWN);
-    const more = found.text.length > SHOWN || (found.cut && live.actions());
-    note.textContent = more || found.cut ? `the first ${text.textContent.length} characters of ${found.size} bytes` : `${found.size} bytes`;
-
-    async function showAll() {
+    const showAll = async () => {
       all.disabled = true;
       try {
         const whole = found.cut ? await live.act("value", { entry: entry.id, side }) : found;
@@ -69,12 +85,17 @@ export function makeDetails(lens) {
         note.textContent = `${whole.size} bytes`;
         all.remove();
       } catch (error) {
-        note.textContent = error.message;
+        note.textContent = messageOf(error);
       }
-    }
+    };
+    const all = element("button", { type: "button", text: "show all", onclick: showAll });
+    text.textContent = found.text.slice(0, SHOWN);
+    const more = found.text.length > SHOWN || (found.cut && live.actions());
+    note.textContent = more || found.cut ? `the first ${text.textContent.length} characters of ${found.size} bytes` : `${found.size} bytes`;
     return element("div", { class: "lens-fact" }, element("h5", { text: name }), note, more ? all : null, text);
   }
 
+  /** @param {Source} source */
   function source({ revision, line, first, lines }) {
     const shownLines = lines.map((text, n) =>
       element("span", { class: first + n === line ? "here" : "" }, element("i", { text: String(first + n) }), document.createTextNode(`${text}\n`)),
@@ -86,6 +107,7 @@ export function makeDetails(lens) {
     );
   }
 
+  /** @param {Details} details */
   function frames({ frames: all }) {
     const head = element("tr", {}, ...["after", "attempt", "frame", "size"].map((text) => element("th", { scope: "col", text })));
     const body = all.map((frame) =>
@@ -109,6 +131,7 @@ export function makeDetails(lens) {
 
   return {
     element: box,
+    /** @param {Delta<LensValues, LensChanged>} data */
     changed(data) {
       if (shown && data.tables?.entries?.[shown]) shown = null; // draw() asks again
     },
@@ -130,6 +153,7 @@ export function makeDetails(lens) {
   };
 }
 
+/** @param {string} id */
 function rowOf(id) {
   return id.slice(id.indexOf("/") + 1);
 }

@@ -3,14 +3,24 @@
 
 import { element } from "./live.js";
 
-const drawn = new WeakMap(); // element → {name: value} it was drawn with
+/**
+ * What an element is to be: its tag, its attributes and styles, its children or its text.
+ * @typedef {[tag: string, look: Look, inside?: Spec[] | string]} Spec
+ * @typedef {{ [name: string]: Attribute | Style, style?: Style }} Look
+ * @typedef {string | number | boolean | null | undefined} Attribute
+ * @typedef {Record<string, string>} Style
+ */
+
+/** @type {WeakMap<Element, { style: Style, props: Record<string, Attribute> }>} */
+const drawn = new WeakMap(); // what an element was drawn with
 
 /**
  * Make the children of `parent` what `specs` say, by position.
- * @param specs [[tag, props, children or text]]; props as for `element`, and `style`: {property: value}.
+ * @param {Element} parent
+ * @param {Spec[]} specs
  */
 export function paint(parent, specs) {
-  let child = parent.firstElementChild;
+  let child = /** @type {HTMLElement | SVGElement | null} */ (parent.firstElementChild);
   for (const [tag, props, inside] of specs) {
     if (!child || child.localName !== (tag.startsWith("svg:") ? tag.slice(4) : tag)) {
       const made = element(tag);
@@ -21,21 +31,34 @@ export function paint(parent, specs) {
     dress(child, props);
     if (Array.isArray(inside)) paint(child, inside);
     else if (inside !== undefined && child.textContent !== inside) child.textContent = inside;
-    child = child.nextElementSibling;
+    child = after(child);
   }
   while (child) {
-    const next = child.nextElementSibling;
+    const next = after(child);
     child.remove();
     child = next;
   }
 }
 
-/** Give an element these attributes and styles, and take away those it was given before. */
-export function dress(target, { style = {}, ...props }) {
+/**
+ * @param {Element} child
+ * @returns {HTMLElement | SVGElement | null}
+ */
+function after(child) {
+  return /** @type {HTMLElement | SVGElement | null} */ (child.nextElementSibling);
+}
+
+/**
+ * Give an element these attributes and styles, and take away those it was given before.
+ * @param {HTMLElement | SVGElement} target
+ * @param {Look} look
+ */
+export function dress(target, { style = {}, ...rest }) {
+  const props = /** @type {Record<string, Attribute>} */ (rest);
   const before = drawn.get(target) ?? { style: {}, props: {} };
   for (const name of Object.keys(before.props)) if (!present(props[name])) target.removeAttribute(name);
   for (const [name, value] of Object.entries(props)) {
-    if (present(value) && before.props[name] !== value) target.setAttribute(name, value === true ? "" : value);
+    if (present(value) && before.props[name] !== value) target.setAttribute(name, value === true ? "" : String(value));
   }
   for (const name of Object.keys(before.style)) if (!(name in style)) target.style.removeProperty(name);
   for (const [name, value] of Object.entries(style)) {
@@ -44,11 +67,15 @@ export function dress(target, { style = {}, ...props }) {
   drawn.set(target, { style, props });
 }
 
+/** @param {Attribute} value */
 function present(value) {
   return value !== undefined && value !== null && value !== false;
 }
 
-/** A length in CSS pixels, to a tenth. */
+/**
+ * A length in CSS pixels, to a tenth.
+ * @param {number} value
+ */
 export function px(value) {
   return `${Math.round(value * 10) / 10}px`;
 }

@@ -4,23 +4,31 @@
 // The keyboard walks it as a tree grid: up and down through the entries, right into a row's attempts (or a
 // closed call first), left back, Enter for the details.
 
-import { clean, element } from "./live.js";
+import { clean, element, targetOf } from "./live.js";
 import { cellText, duration, effectWord, failedForGood, markAt, outcomeAt, waitsAt } from "./moment.js";
 import { visible } from "./layout.js";
 import { dress, paint, px } from "./lens-paint.js";
+
+/** @import { Mark } from "./messages.js" */
+/** @import { Row } from "./layout.js" */
+/** @import { Spec, Style } from "./lens-paint.js" */
+/** @import { Lens } from "./lens.js" */
+/** @import { Attempt, Entry, MarkThen, Wait } from "./moment.js" */
 
 const MOST_HEIGHT = 460; // px of rows before they scroll
 const ROOMY = 40; // rows up to which there is room for two lines each
 const REPLAY = 11; // px after an attempt's start: its column of replayed marks
 const MOST_CELLS = 160;
+/** @type {Record<string, string | undefined>} */
 const ENDS = { "cut off": "cross", failed: "diamond" };
 
-/** @param lens {state, found, view, draw, select} (lens.js). */
+/** @param {Lens} lens */
 export function makeRows(lens) {
   const { state } = lens;
   const body = element("div", { class: "lens-rows", role: "presentation" });
   const scroll = element("div", { class: "lens-scroll", role: "rowgroup", onscroll: scrolled, onclick: click }, body);
-  const mounted = new Map(); // entry id → {element, name, cells}
+  /** @type {Map<string, { element: HTMLElement, name: HTMLElement, cells: HTMLElement }>} */
+  const mounted = new Map(); // by the entry's id
   let height = 38;
   let scrolledTo = 0; // where it was last seen or put
   let grabbing = false; // whether the focus should follow when the focused cell is there
@@ -32,6 +40,7 @@ export function makeRows(lens) {
     lens.draw();
   }
 
+  /** @param {number} top */
   function scrollTo(top) {
     scroll.scrollTop = top;
     scrolledTo = scroll.scrollTop;
@@ -73,6 +82,11 @@ export function makeRows(lens) {
     }
   }
 
+  /**
+   * @param {Row} shown
+   * @param {number} position
+   * @param {number} budget how many cells may still be drawn
+   */
   function drawRow(shown, position, budget) {
     const { entry, level, child } = shown;
     let row = mounted.get(entry.id);
@@ -105,6 +119,7 @@ export function makeRows(lens) {
       ["b", {}, entry.type],
       ["span", { class: `lens-label ${entry.label ? "" : "value"}` }, clean(label, 90)],
     ]);
+    /** @type {Spec[]} */
     const specs = [];
     for (const attempt of entry.trace.attempts) {
       const grabbed = focused && state.focus.column === attempt.number;
@@ -115,6 +130,12 @@ export function makeRows(lens) {
     return specs.length;
   }
 
+  /**
+   * @param {Entry} entry
+   * @param {Attempt} attempt
+   * @param {boolean} grabbed whether it has the focus
+   * @returns {Spec | null}
+   */
   function cell(entry, attempt, grabbed) {
     const { view } = lens;
     const { t, moment } = view;
@@ -124,8 +145,11 @@ export function makeRows(lens) {
     const start = view.x(attempt.at);
     const end = view.x(Math.min(attempt.end ?? Infinity, moment));
     if (!grabbed && (start > view.plot + 20 || Math.max(end, ...waits.map((w) => view.x(w.to))) < -20)) return null;
+    /** @type {Spec[]} */
     const inside = [];
+    /** @type {Style} */
     const style = { left: px(start), width: px(Math.max(14, end - start)) };
+    /** @type {Spec[1]} */
     const props = {
       class: `lens-cell c${((Math.max(1, attempt.ordinal) - 1) % 4) + 1}`, role: "gridcell", "aria-colindex": attempt.number + 1,
       "data-column": attempt.number, "data-how": mark ? mark.how.replace(" ", "-") : "none",
@@ -157,21 +181,34 @@ export function makeRows(lens) {
     return ["div", { ...props, style }, inside];
   }
 
-  /** What stands at the end of an output: that the invocation is completed, and how. */
+  /**
+   * What stands at the end of an output: that the invocation is completed, and how.
+   * @param {Entry} entry
+   * @param {Attempt} attempt
+   * @param {MarkThen} mark
+   */
   function ending(entry, attempt, mark) {
     if (entry.type !== "Output" || mark.how !== "executed") return null;
     if (outcomeAt(attempt, lens.view.t) !== "completed") return null;
     return entry.failure ? "stop" : "check";
   }
 
-  /** What became of a wait, if that is worth a word. */
+  /**
+   * What became of a wait, if that is worth a word.
+   * @param {Entry} entry
+   * @param {Wait} wait
+   */
   function told(entry, wait) {
     if (!wait.over) return "awaiting";
     const answered = entry.marks[wait.attempt.number + 1]?.[0] === "replayed";
     return entry.type === "Awakeable" && answered ? (entry.failure ? "rejected" : "resolved") : "";
   }
 
-  /** What stands for an entry without a name: its value, once it is there. */
+  /**
+   * What stands for an entry without a name: its value, once it is there.
+   * @param {Entry} entry
+   * @param {Mark[]} reached
+   */
   function preview(entry, reached) {
     if (entry.type === "Input" || entry.type === "Output") return entry.failure?.[1] ?? entry.in ?? "";
     return reached.some(([how]) => how !== "awaited") ? entry.failure?.[1] ?? entry.out ?? "" : "";
@@ -179,22 +216,28 @@ export function makeRows(lens) {
 
   // -- pointer and keyboard -------------------------------------------------------------------------
 
+  /** @param {Event} event */
   function click(event) {
-    const target = event.target.closest("[data-column]");
-    const row = event.target.closest(".lens-row");
+    const clicked = targetOf(event);
+    /** @type {HTMLElement | null} */
+    const target = clicked.closest("[data-column]");
+    /** @type {HTMLElement | null} */
+    const row = clicked.closest(".lens-row");
     if (!row) return;
     const position = Number(row.getAttribute("aria-rowindex")) - 2;
     state.focus = { row: position, column: Number(target?.dataset.column ?? 0) };
-    if (event.target.closest(".lens-toggle") && lens.view.shown[position].child) toggle(position);
-    else lens.select(row.dataset.entry);
+    if (clicked.closest(".lens-toggle") && lens.view.shown[position].child) toggle(position);
+    else lens.select(row.dataset.entry ?? null);
   }
 
+  /** @param {number} position */
   function toggle(position) {
     const { id } = lens.view.shown[position].entry;
     if (!state.expanded.delete(id)) state.expanded.add(id);
     lens.draw();
   }
 
+  /** @param {KeyboardEvent} event */
   function key(event) {
     const { shown } = lens.view;
     const { row, column } = state.focus;
@@ -204,6 +247,7 @@ export function makeRows(lens) {
     const page = Math.max(1, Math.floor(scroll.clientHeight / height) - 1);
     const columns = at.entry.trace.attempts.filter((attempt) => attempt.at <= lens.view.t).length;
     const open = state.expanded.has(at.entry.id);
+    /** @type {Record<string, (() => void) | undefined>} */
     const moves = {
       ArrowDown: () => go(row + 1, column),
       ArrowUp: () => go(row - 1, column),
@@ -224,12 +268,17 @@ export function makeRows(lens) {
       "-": () => lens.zoomBy(1 / 1.6),
       0: () => lens.zoomBy(0),
     };
-    if (!moves[event.key]) return;
+    const move = moves[event.key];
+    if (!move) return;
     event.preventDefault();
     event.stopPropagation(); // JupyterLab has commands on the same keys
-    moves[event.key]();
+    move();
   }
 
+  /**
+   * @param {number} row
+   * @param {number} column
+   */
   function go(row, column) {
     const { shown, plot, x } = lens.view;
     state.focus.row = Math.min(Math.max(0, row), shown.length - 1);
@@ -240,16 +289,17 @@ export function makeRows(lens) {
     if (top < scroll.scrollTop) scrollTo(top);
     else if (top + height > scroll.scrollTop + scroll.clientHeight) scrollTo(top + height - scroll.clientHeight);
     const attempt = entry.trace.attempts[state.focus.column - 1];
-    const seen = attempt && x(entry.marks[attempt.number]?.[1] ?? attempt.at);
-    if (attempt && (seen < 0 || seen > plot)) state.pan += seen - plot / 3;
+    const seen = attempt ? x(entry.marks[attempt.number]?.[1] ?? attempt.at) : 0;
+    if (seen < 0 || seen > plot) state.pan += seen - plot / 3;
     grabbing = true;
     lens.draw();
   }
 
   function grab() {
     grabbing = false;
-    const entry = lens.view.shown[state.focus.row]?.entry;
-    const row = mounted.get(entry?.id);
+    const shown = lens.view.shown[state.focus.row];
+    const row = shown && mounted.get(shown.entry.id);
+    /** @type {HTMLElement | null | undefined} */
     const target = row?.cells.querySelector(`[data-column="${state.focus.column}"]`) ?? row?.name;
     target?.focus({ preventScroll: true });
   }
@@ -260,10 +310,10 @@ export function makeRows(lens) {
     key,
     /** Width of the scroll bar. */
     gutter: () => scroll.offsetWidth - scroll.clientWidth,
-    /** Where the rows are on the board, in px: {top, bottom, y(position)}. */
+    /** Where the rows are on the board, in px. */
     box() {
       const top = scroll.offsetTop;
-      return { top, bottom: top + scroll.clientHeight, y: (position) => top + position * height - scroll.scrollTop };
+      return { top, bottom: top + scroll.clientHeight, y: (/** @type {number} */ position) => top + position * height - scroll.scrollTop };
     },
   };
 }

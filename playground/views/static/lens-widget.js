@@ -3,16 +3,22 @@
 import { connect } from "./live.js";
 import { mountLens } from "./lens.js";
 
+/** @import { LensView } from "./messages.js" */
+/** @import { Model } from "./live.js" */
+
 export default {
+  /** @param {{ model: Model<LensView>, el: Element }} view */
   render({ model, el }) {
+    /** @type {ReturnType<typeof mountLens> | null} */
     let lens = null;
     const live = connect(model, { onChange: (data) => lens?.changed(data), onBusy: (...told) => lens?.busy(...told) });
     const open = () => Boolean(live.picture.values.open);
     const root = document.createElement("section");
     el.append(root);
-    lens = mountLens(root, { ...live, actions: open, running: open });
+    const mounted = mountLens(root, { ...live, entry: (entry) => live.act("entry", { entry }), actions: open, running: open });
+    lens = mounted;
     return () => {
-      lens.close();
+      mounted.close();
       live.close();
     };
   },

@@ -2,13 +2,79 @@
 // an invocation; `state` says which moment and which part of it is looked at; `draw` brings the two onto
 // the page, at most once per frame. Nothing else writes to the page.
 
-import { calm, element, followTheme } from "./live.js";
+import { calm, element, followTheme, messageOf } from "./live.js";
 import { index, podToKill, span, statusAt, summaryAt } from "./moment.js";
 import { axis, points, rows, shownTraces } from "./layout.js";
 import { makeBoard } from "./lens-board.js";
 import { makeControls } from "./lens-controls.js";
 import { makeDetails } from "./lens-details.js";
 
+/** @import { Details, LensChanged, LensTables, LensValues, LensView, Delta, Picture } from "./messages.js" */
+/** @import { Acts } from "./live.js" */
+/** @import { Axis, Row } from "./layout.js" */
+/** @import { Found } from "./moment.js" */
+
+/**
+ * Where a lens has what it shows, and what acts for it (see `connect`).
+ * `actions` tells whether there is a kernel to act; `running` whether more may happen; `now` is in Unix seconds;
+ * `expanded` are ids of calls that are shown open.
+ * @typedef {{
+ *   picture: Picture<LensValues, LensTables>,
+ *   entry: (id: string) => Promise<Details>,
+ *   act: Acts<LensView>,
+ *   actions: () => boolean,
+ *   running: () => boolean,
+ *   now: () => number,
+ *   expanded?: string[],
+ * }} Live
+ */
+
+/**
+ * What is looked at: `t` is the moment, null for now, and following; `selected` is an entry's id; with `follow` the
+ * rows scroll along with what happens.
+ * @typedef {{
+ *   t: number | null,
+ *   collapsed: boolean,
+ *   zoom: number,
+ *   pan: number,
+ *   expanded: Set<string>,
+ *   selected: string | null,
+ *   focus: { row: number, column: number },
+ *   follow: boolean,
+ * }} State
+ */
+
+/**
+ * What is drawn: the rows, from when to when, the time axis. `t` is the moment, Infinity for now; `moment` its time.
+ * @typedef {{ shown: Row[], from: number, to: number, growing: boolean, scale: Axis, t: number, moment: number }} Looked
+ */
+
+/**
+ * Where that is on the page, in px: the width of what stands left of the plot, the plot's, the place of a time in it,
+ * the time at a place; `extent` is where the whole axis begins and ends.
+ * @typedef {{
+ *   side: number,
+ *   plot: number,
+ *   x: (t: number) => number,
+ *   time: (x: number) => number,
+ *   extent: [number, number],
+ * }} Measures
+ */
+
+/**
+ * What the parts of a lens share.
+ * @typedef {{
+ *   live: Live,
+ *   state: State,
+ *   readonly found: Found,
+ *   readonly view: Looked & Measures,
+ *   draw: () => void,
+ *   select: (id: string | null) => void,
+ *   zoomBy: (factor: number, around?: number) => void,
+ * }} Lens
+ */
+
+/** @type {Record<string, string | undefined>} */
 const STATUS_SIGNS = {
   completed: "✓", running: "▸", suspended: "‖", "backing-off": "↻", paused: "■", pending: "…", scheduled: "◷", ready: "…",
 };
@@ -17,27 +83,27 @@ const BUSY = "Kernel busy: queued. A cell is running; what you clicked happens w
 
 /**
  * Build a lens into an element.
- * @param root an empty element.
- * @param live from `connect` (live.js), or the same shape without a kernel (lens-page.js).
- *   `live.actions`: whether there is a kernel to act; `live.expanded`: ids of calls that are shown open.
- * @returns {{changed(data), busy(yes), close()}}
+ * @param {HTMLElement} root an empty element.
+ * @param {Live} live
  */
 export function mountLens(root, live) {
+  /** @type {State} */
   const state = {
-    t: null, // the moment looked at; null: now, and following
+    t: null,
     collapsed: true,
     zoom: 1,
     pan: 0,
     expanded: new Set(live.expanded),
-    selected: null, // an entry's id
+    selected: null,
     focus: { row: 0, column: 0 },
-    follow: live.running(), // scroll along with what happens
+    follow: live.running(),
   };
   let found = index(live.picture);
   let stale = false;
   let frame = 0;
   let timer = 0;
-  let view = null;
+  /** @type {Looked & Measures} */
+  let view; // there is one as soon as something is drawn
 
   const title = element("h3", { class: "lens-title" });
   const status = element("span", { class: "lens-status" });
@@ -48,7 +114,12 @@ export function mountLens(root, live) {
   const spoken = element("p", { class: "dp-hidden", "aria-live": "polite" });
   const header = element("header", { class: "lens-header" }, title, status, summary, killButton);
 
-  const say = { live, state, get found() { return found; }, get view() { return view; }, draw: schedule, select, zoomBy };
+  /** @type {Lens} */
+  const say = {
+    live, state, draw: schedule, select, zoomBy,
+    get found() { return /** @type {Found} */ (found); }, // nothing is drawn before there is one
+    get view() { return view; },
+  };
   const board = makeBoard(say);
   const controls = makeControls(say);
   const details = makeDetails(say);
@@ -57,11 +128,11 @@ export function mountLens(root, live) {
   const foot = element("footer", { class: "lens-foot" }, legend(), controls.scale);
   root.replaceChildren(header, busyNote, error, board.element, controls.time, details.element, foot, spoken);
 
-  function look() {
-    if (stale) {
-      found = index(live.picture);
-      stale = false;
-    }
+  /**
+   * @param {Found} found
+   * @returns {Looked}
+   */
+  function look(found) {
     const shown = rows(found.root, found.traces, state.expanded);
     const [from, ended] = span(found);
     const growing = ended === Infinity && live.running();
@@ -73,8 +144,11 @@ export function mountLens(root, live) {
 
   function draw() {
     frame = 0;
-    if (!found.root) return;
-    view = look();
+    if (stale) found = index(live.picture);
+    stale = false;
+    if (!found) return;
+    const looked = look(found);
+    view = { ...looked, ...board.measure(looked) };
     const { root: trace } = found;
     const name = statusAt(trace, view.t) ?? "not sent yet";
     const line = summaryAt(found, view.t);
@@ -83,7 +157,7 @@ export function mountLens(root, live) {
     set(status, STATUS_SIGNS[name] ?? "·");
     status.dataset.status = trace.failure && name === "completed" ? "failed" : name;
     if (set(summary, line) && state.t === null) spoken.textContent = line;
-    drawKill();
+    drawKill(found);
     board.draw();
     controls.draw();
     details.draw();
@@ -91,13 +165,15 @@ export function mountLens(root, live) {
     if (view.growing && state.t === null) timer = setTimeout(schedule, pace(name));
   }
 
+  /** @param {string} name */
   function pace(name) {
     if (document.hidden) return 2000;
     if (calm()) return 1000;
     return name === "running" ? 60 : 250;
   }
 
-  function drawKill() {
+  /** @param {Found} found */
+  function drawKill(found) {
     const pod = live.actions() ? podToKill(found) : null;
     killButton.hidden = !live.actions();
     killButton.disabled = !pod;
@@ -109,16 +185,21 @@ export function mountLens(root, live) {
   async function kill() {
     error.textContent = "";
     try {
-      await live.act("kill pod", { pod: killButton.dataset.pod });
+      await live.act("kill pod", { pod: killButton.dataset.pod ?? "" });
     } catch (problem) {
-      error.textContent = problem.message;
+      error.textContent = messageOf(problem);
     }
   }
 
+  /**
+   * @param {number} factor
+   * @param {number} [around]
+   */
   function zoomBy(factor, around) {
     controls.zoomBy(factor, around);
   }
 
+  /** @param {string | null} id */
   function select(id) {
     state.selected = state.selected === id ? null : id;
     schedule();
@@ -134,11 +215,16 @@ export function mountLens(root, live) {
   schedule();
 
   return {
+    /** @param {Delta<LensValues, LensChanged>} data */
     changed(data) {
       stale = true;
       details.changed(data);
       schedule();
     },
+    /**
+     * @param {boolean} yes
+     * @param {boolean} [heard]
+     */
     busy(yes, heard) {
       const why = heard ? BUSY : "No kernel has answered yet: it is busy, or it is gone.";
       set(busyNote, yes ? why : "");
@@ -154,7 +240,11 @@ export function mountLens(root, live) {
   };
 }
 
-/** Set a text only if it is another one; returns whether it was. */
+/**
+ * Set a text only if it is another one; returns whether it was.
+ * @param {Element} target
+ * @param {string} text
+ */
 function set(target, text) {
   if (target.textContent === text) return false;
   target.textContent = text;

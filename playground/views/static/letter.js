@@ -1,8 +1,11 @@
 // A mail out of an effect: its lines, and the link in them that holds the awakeable's id. Pure functions.
 
+/** @import { Clipped } from "./messages.js" */
+
 /**
  * The lines of an effect's body: a flat JSON object as its members, each [name, text].
- * @param clipped {text, length?}; @returns null if the body is cut, or anything else: it is shown as it is.
+ * @param {Clipped | null} clipped
+ * @returns {[string, string][] | null} null if the body is cut, or anything else: it is shown as it is.
  */
 export function linesOf(clipped) {
   if (!clipped || clipped.length) return null;
@@ -19,7 +22,12 @@ export function linesOf(clipped) {
   return members.map(([name, part]) => [name, String(part)]);
 }
 
-/** A text as what stands before the address that holds an id, the address, and what stands after it. */
+/**
+ * A text as what stands before the address that holds an id, the address, and what stands after it.
+ * @param {string} text
+ * @param {string} id
+ * @returns {[string, string, string]}
+ */
 export function aroundLink(text, id) {
   const at = text.indexOf(id);
   if (at < 0) return [text, "", ""];

@@ -2,43 +2,89 @@
 // entries; everything else here is a pure function of them and of a moment `t`, in seconds since the
 // recording began. Infinity stands for "as it is now".
 
+/** @import { AttemptItem, EffectItem, EntryItem, LensPod, LensTables, LensValues, Picture, TraceItem } from "./messages.js" */
+
 /**
- * Tables into objects that know each other.
- * @returns {{values, root, traces: Map, pods: Array, effects: Array}} a trace has `attempts` and
- *   `entries`, an entry `effects`, an attempt `number`, `trace` and its `pod`'s ordinal as `ordinal`.
+ * An invocation with its attempts and entries.
+ * @typedef {TraceItem & { id: string, attempts: Attempt[], entries: Entry[], byRow: Map<string, Entry> }} Trace
+ */
+
+/**
+ * An attempt, and the ordinal of its pod.
+ * @typedef {AttemptItem & { id: string, trace: Trace, number: number, ordinal: number }} Attempt
+ */
+
+/**
+ * An entry, and the effects it had.
+ * @typedef {EntryItem & { id: string, trace: Trace, row: string, label: string, effects: Effect[] }} Entry
+ * @typedef {EffectItem & { id: string }} Effect
+ * @typedef {LensPod & { name: string }} Pod
+ */
+
+/**
+ * A picture as objects that know each other; `root` is the invocation it is about.
+ * @typedef {{ values: LensValues, root: Trace, traces: Map<string, Trace>, pods: Pod[], effects: Effect[] }} Found
+ */
+
+/**
+ * What had become of an entry; `until` is where its bar ends, `open`: it still goes on.
+ * @typedef {{ how: MarkHow, at: number, until: number, open: boolean }} MarkThen
+ * @typedef {"executed" | "replayed" | "cut off" | "failed" | "awaited"} MarkHow
+ */
+
+/**
+ * Tables into objects that know each other; null if the invocation is not among them.
+ * @param {Picture<LensValues, LensTables>} picture
+ * @returns {Found | null}
  */
 export function index(picture) {
   const { values, tables } = picture;
+  /** @type {Map<string, Trace>} */
   const traces = new Map();
-  for (const [id, item] of Object.entries(tables.traces ?? {})) {
+  for (const [id, item] of Object.entries(tables.traces)) {
     traces.set(id, { id, ...item, attempts: [], entries: [], byRow: new Map() });
   }
-  const pods = Object.entries(tables.pods ?? {}).map(([name, item]) => ({ name, ...item }));
+  const pods = Object.entries(tables.pods).map(([name, item]) => ({ name, ...item }));
   pods.sort((a, b) => a.at - b.at);
   const ordinals = new Map(pods.map((pod) => [pod.name, pod.n]));
-  for (const [id, item] of Object.entries(tables.attempts ?? {})) {
+  for (const [id, item] of Object.entries(tables.attempts)) {
     const cut = id.indexOf("#");
     const trace = traces.get(id.slice(0, cut));
     if (!trace) continue;
     const number = Number(id.slice(cut + 1));
     trace.attempts[number - 1] = { id, trace, number, ordinal: ordinals.get(item.pod) ?? 0, ...item };
   }
-  for (const [id, item] of Object.entries(tables.entries ?? {})) {
+  for (const [id, item] of Object.entries(tables.entries)) {
     const cut = id.indexOf("/");
     const trace = traces.get(id.slice(0, cut));
     if (!trace) continue;
+    /** @type {Entry} */
     const entry = { id, trace, row: id.slice(cut + 1), label: "", effects: [], ...item };
     trace.entries.push(entry);
     trace.byRow.set(entry.row, entry);
   }
-  const effects = Object.entries(tables.effects ?? {}).map(([id, item]) => ({ id, ...item }));
+  const effects = Object.entries(tables.effects).map(([id, item]) => ({ id, ...item }));
   effects.sort((a, b) => a.at - b.at);
-  for (const effect of effects) traces.get(effect.trace)?.byRow.get(effect.row)?.effects.push(effect);
+  for (const effect of effects) entryOf(traces, effect)?.effects.push(effect);
   for (const trace of traces.values()) trace.attempts = trace.attempts.filter(Boolean);
-  return { values, root: traces.get(values.root), traces, pods, effects };
+  const root = traces.get(values.root);
+  return root ? { values, root, traces, pods, effects } : null;
 }
 
-/** When an invocation came, and when the last thing known of it happened (Infinity while it goes on). */
+/**
+ * The entry that caused an effect, as far as that is known.
+ * @param {Map<string, Trace>} traces
+ * @param {Effect} effect
+ */
+function entryOf(traces, effect) {
+  return effect.row === undefined ? undefined : traces.get(effect.trace)?.byRow.get(effect.row);
+}
+
+/**
+ * When an invocation came, and when the last thing known of it happened (Infinity while it goes on).
+ * @param {Found} found
+ * @returns {[number, number]}
+ */
 export function span(found) {
   let began = Infinity;
   let ended = 0;
@@ -50,6 +96,7 @@ export function span(found) {
   return [began, ended];
 }
 
+/** @param {Trace} trace */
 function lastOf(trace) {
   if (!trace.attempts.length) return trace.status_at ?? 0;
   return Math.max(...trace.attempts.map((attempt) => attempt.end ?? Infinity));
@@ -57,7 +104,10 @@ function lastOf(trace) {
 
 /**
  * What had become of an entry in an attempt; null if nothing yet.
- * @returns {{how, at, until, open} | null} `until` is where its bar ends; `open`: it still goes on.
+ * @param {Entry} entry
+ * @param {Attempt} attempt
+ * @param {number} t
+ * @returns {MarkThen | null}
  */
 export function markAt(entry, attempt, t) {
   const mark = entry.marks[attempt.number];
@@ -67,23 +117,36 @@ export function markAt(entry, attempt, t) {
   const over = attempt.end !== undefined && attempt.end <= t;
   if (how === "awaited") return { how, at, until: at, open: false };
   if ((how === "cut off" || how === "failed") && over) return { how, at, until: end, open: false };
-  const open = !(until <= t) && !over;
-  return { how: how === "replayed" ? how : "executed", at, until: until <= t ? until : end, open };
+  const done = typeof until === "number" && until <= t;
+  return { how: how === "replayed" ? how : "executed", at, until: done ? until : end, open: !done && !over };
 }
 
-/** Whether a step or call has ended with a failure for good, as far as a mark tells. */
+/**
+ * Whether a step or call has ended with a failure for good, as far as a mark tells.
+ * @param {Entry} entry
+ * @param {MarkThen} mark
+ */
 export function failedForGood(entry, mark) {
   return ["Run", "Call"].includes(entry.type) && Boolean(entry.failure) && ["executed", "replayed"].includes(mark.how) && !mark.open;
 }
 
-/** An attempt's outcome at a moment: null before it, "running" during it. */
+/**
+ * An attempt's outcome at a moment: null before it, "running" during it.
+ * @param {Attempt} attempt
+ * @param {number} t
+ */
 export function outcomeAt(attempt, t) {
   if (attempt.at > t) return null;
   return (attempt.end ?? Infinity) <= t ? attempt.outcome : "running";
 }
 
-/** How many entries an attempt had replayed, executed …: {replayed, executed, "cut off", failed, awaited}. */
+/**
+ * How many entries an attempt had replayed, executed …
+ * @param {Attempt} attempt
+ * @param {number} t
+ */
 export function countsAt(attempt, t) {
+  /** @type {Record<MarkHow, number>} */
   const counts = { replayed: 0, executed: 0, "cut off": 0, failed: 0, awaited: 0 };
   for (const entry of attempt.trace.entries) {
     const mark = markAt(entry, attempt, t);
@@ -92,21 +155,37 @@ export function countsAt(attempt, t) {
   return counts;
 }
 
-/** An invocation's status at a moment, as far as its attempts tell; null before it was there. */
+/**
+ * An invocation's status at a moment, as far as its attempts tell; null before it was there.
+ * @param {Trace} trace
+ * @param {number} t
+ */
 export function statusAt(trace, t) {
   if (t >= (trace.status_at ?? 0)) return trace.status;
   const begun = trace.attempts.filter((attempt) => attempt.at <= t);
-  if (!begun.length) return trace.sent <= t ? "pending" : null;
-  const outcome = outcomeAt(begun.at(-1), t);
-  return ["running", "suspended", "completed"].includes(outcome) ? outcome : "backing-off";
+  const latest = begun.at(-1);
+  if (!latest) return trace.sent !== undefined && trace.sent <= t ? "pending" : null;
+  const outcome = outcomeAt(latest, t);
+  return outcome === "running" || outcome === "suspended" || outcome === "completed" ? outcome : "backing-off";
 }
 
-/** The waits of an entry for which its invocation was suspended: [{from, to, over, attempt}]. */
+/**
+ * A wait for which an invocation was suspended after an attempt; `over`: it was resumed.
+ * @typedef {{ attempt: Attempt, from: number, to: number, over: boolean }} Wait
+ */
+
+/**
+ * The waits of an entry for which its invocation was suspended.
+ * @param {Entry} entry
+ * @param {number} t
+ */
 export function waitsAt(entry, t) {
+  /** @type {Wait[]} */
   const found = [];
   const { attempts } = entry.trace;
   attempts.forEach((attempt, position) => {
-    if (attempt.outcome !== "suspended" || !(attempt.end <= t) || !attempt.waits?.includes(entry.row)) return;
+    if (attempt.outcome !== "suspended" || attempt.end === undefined || attempt.end > t) return;
+    if (!attempt.waits?.includes(entry.row)) return;
     const resumed = attempts[position + 1]?.at;
     const over = resumed !== undefined && resumed <= t;
     found.push({ attempt, from: attempt.end, to: over ? resumed : t, over });
@@ -114,29 +193,42 @@ export function waitsAt(entry, t) {
   return found;
 }
 
-/** A pod's phase at a moment: null before it, then starting, ready, and how it went. */
+/**
+ * A pod's phase at a moment: null before it, then starting, ready, and how it went.
+ * @param {Pod} pod
+ * @param {number} t
+ */
 export function phaseAt(pod, t) {
   if (pod.at > t) return null;
   if ((pod.gone ?? Infinity) <= t) return pod.phase;
   return (pod.ready ?? Infinity) <= t ? "ready" : "starting";
 }
 
-/** The pods there were, as steps [{from, to, count}] between two times. */
+/**
+ * The pods there were, as steps between two times.
+ * @param {Pod[]} pods
+ * @param {number} from
+ * @param {number} to
+ */
 export function podCounts(pods, from, to) {
   const steps = [{ from, to, count: 0 }];
+  let last = steps[0];
   const changes = pods.flatMap((pod) => [[pod.at, 1], [pod.gone ?? Infinity, -1]]);
   for (const [at, by] of changes.sort((a, b) => a[0] - b[0])) {
-    const last = steps.at(-1);
     if (at <= from) last.count += by;
     else if (at < to) {
       last.to = at;
-      steps.push({ from: at, to, count: last.count + by });
+      last = { from: at, to, count: last.count + by };
+      steps.push(last);
     }
   }
   return steps.filter((step) => step.to > step.from);
 }
 
-/** The pod that a "kill pod" button is about: the one that runs an attempt now, else one that is there. */
+/**
+ * The pod that a "kill pod" button is about: the one that runs an attempt now, else one that is there.
+ * @param {Found} found
+ */
 export function podToKill(found) {
   const running = [...found.traces.values()].flatMap((trace) => trace.attempts.filter((a) => a.end === undefined));
   const names = running.map((attempt) => attempt.pod);
@@ -146,7 +238,11 @@ export function podToKill(found) {
 
 // -- words ----------------------------------------------------------------------------------------
 
-/** One line on an invocation at a moment. */
+/**
+ * One line on an invocation at a moment.
+ * @param {Found} found
+ * @param {number} t
+ */
 export function summaryAt(found, t) {
   const { root } = found;
   const begun = root.attempts.filter((attempt) => attempt.at <= t);
@@ -164,12 +260,16 @@ export function summaryAt(found, t) {
   return [...parts, ...outside(found, t)].join(" · ");
 }
 
-/** What the outside world saw, step by step: "“send email” reached the outside world twice". */
+/**
+ * What the outside world saw, step by step: "“send email” reached the outside world twice".
+ * @param {Found} found
+ * @param {number} t
+ */
 export function outside(found, t) {
   const seen = new Map();
   for (const effect of found.effects) {
     if (effect.at > t) break;
-    const label = found.traces.get(effect.trace)?.byRow.get(effect.row)?.label || effect.kind || "an effect";
+    const label = entryOf(found.traces, effect)?.label || effect.kind || "an effect";
     const name = `“${label}”${effect.outside ? ", outside of any step," : ""}`;
     const counts = seen.get(name) ?? { happened: 0, repeated: 0, refused: 0 };
     counts[effectWord(effect)] += 1;
@@ -182,35 +282,52 @@ export function outside(found, t) {
   });
 }
 
-/** What became of a request to the outside world: "happened", "repeated" (known by its key) or "refused". */
+/**
+ * What became of a request to the outside world; "repeated": it was known by its key.
+ * @param {EffectItem} effect
+ */
 export function effectWord(effect) {
   return effect.repeated ? "repeated" : effect.refused ? "refused" : "happened";
 }
 
-/** Whether an attempt had failed because its handler did not fit the journal. */
+/**
+ * Whether an attempt had failed because its handler did not fit the journal.
+ * @param {Attempt} attempt
+ * @param {number} t
+ */
 function mismatchAt(attempt, t) {
   return outcomeAt(attempt, t) === "failed" && attempt.failure?.[0] === 570;
 }
 
-/** What an attempt did: "2 replayed, 1 executed, suspended". */
+/**
+ * What an attempt did: "2 replayed, 1 executed, suspended".
+ * @param {Attempt} attempt
+ * @param {number} t
+ */
 export function attemptText(attempt, t) {
   const counts = countsAt(attempt, t);
   const outcome = outcomeAt(attempt, t);
   const parts = [];
   if (counts.replayed) parts.push(`${counts.replayed} replayed`);
   if (counts.executed) parts.push(`${counts.executed} executed`);
-  const broken = attempt.trace.entries.find((e) => ["cut off", "failed"].includes(markAt(e, attempt, t)?.how));
+  const broken = attempt.trace.entries.find((e) => ["cut off", "failed"].includes(markAt(e, attempt, t)?.how ?? ""));
   const mismatch = mismatchAt(attempt, t);
   parts.push((mismatch ? "journal mismatch" : outcome) + (broken ? ` in “${broken.label || broken.type}”` : ""));
   return parts.join(", ");
 }
 
-/** What a cell says to somebody who cannot see it. */
+/**
+ * What a cell says to somebody who cannot see it.
+ * @param {Entry} entry
+ * @param {Attempt} attempt
+ * @param {number} t
+ */
 export function cellText(entry, attempt, t) {
   const mark = markAt(entry, attempt, t);
   const where = `attempt ${attempt.number}`;
   if (!mark) return `${where}: nothing`;
   const took = mark.until - mark.at;
+  /** @type {Record<MarkHow, string>} */
   const words = {
     executed: mark.open ? "executing" : `executed${took > 0 ? ` in ${duration(took)}` : ""}`,
     replayed: mark.open ? "replayed, its result is awaited" : "replayed from the journal",
@@ -219,17 +336,23 @@ export function cellText(entry, attempt, t) {
     awaited: "awaited",
   };
   const during = entry.effects.filter((effect) => effect.attempt === attempt.number && effect.at <= t);
-  const count = (word) => during.filter((effect) => effectWord(effect) === word).length;
-  const failed = failedForGood(entry, mark) && { executed: `failed for good after ${duration(took)}`, replayed: "replayed failure" };
+  const count = (/** @type {string} */ word) => during.filter((effect) => effectWord(effect) === word).length;
+  if (failedForGood(entry, mark)) {
+    words.executed = `failed for good after ${duration(took)}`;
+    words.replayed = "replayed failure";
+  }
   return [
-    `${where}: ${(failed || words)[mark.how]}`,
+    `${where}: ${words[mark.how]}`,
     count("happened") ? `reached the outside world ${times(count("happened"))}` : "",
     count("repeated") ? `${plural(count("repeated"), "request")} known by the key` : "",
     count("refused") ? `${plural(count("refused"), "request")} refused` : "",
   ].filter(Boolean).join(", ");
 }
 
-/** A duration for people: "0 ms", "3.2 ms", "410 ms", "2.4 s", "38 s", "2 min 5 s". */
+/**
+ * A duration for people: "0 ms", "3.2 ms", "410 ms", "2.4 s", "38 s", "2 min 5 s".
+ * @param {number} seconds
+ */
 export function duration(seconds) {
   const s = Math.max(0, seconds);
   if (s < 0.00995) return `${trim(s * 1e3, 1)} ms`;
@@ -241,20 +364,33 @@ export function duration(seconds) {
   return h ? `${h} h ${m} min` : `${m} min ${whole % 60} s`;
 }
 
+/**
+ * @param {number} value
+ * @param {number} digits
+ */
 function trim(value, digits) {
   return String(Number(value.toFixed(digits)));
 }
 
-/** A pod's ordinal as a small sign: ①, ②, … */
+/**
+ * A pod's ordinal as a small sign: ①, ②, …
+ * @param {number} n
+ */
 export function circled(n) {
   if (n < 1) return "?";
   return n <= 20 ? String.fromCharCode(0x245f + n) : `(${n})`;
 }
 
+/**
+ * A count with its noun.
+ * @param {number} count
+ * @param {string} noun
+ */
 export function plural(count, noun) {
   return count === 1 ? `${count} ${noun}` : `${count} ${noun}s`;
 }
 
+/** @param {number} count */
 function times(count) {
   return ["never", "once", "twice"][count] ?? `${count} times`;
 }

@@ -5,6 +5,10 @@ import { jsonError } from "./form.js";
 import { aroundLink, linesOf } from "./letter.js";
 import { frame, freshId, icon, keyedList, labelled, line, plural, setText, valueView, visible } from "./kit.js";
 
+/** @import { AwakeableItem } from "./messages.js" */
+/** @import { Frame, Host, Shows } from "./kit.js" */
+
+/** @param {Host} host */
 export function awakeablesPanel(host) {
   const panel = frame(host, "awakeables", "Awakeables");
   const empty = element("p", { class: "dp-empty", text: "No invocation waits for an awakeable. One appears here when a handler has handed its id to somebody outside." });
@@ -12,6 +16,7 @@ export function awakeablesPanel(host) {
   panel.body.append(empty, list);
   const update = keyedList(list, (id) => mailCard(panel, host, id));
 
+  /** @param {Record<string, AwakeableItem>} items */
   function draw(items) {
     const ids = Object.keys(items);
     update(ids, (id) => items[id]);
@@ -21,6 +26,12 @@ export function awakeablesPanel(host) {
   return { node: panel.node, draw };
 }
 
+/**
+ * @param {Frame} panel
+ * @param {Host} host
+ * @param {string} id
+ * @returns {Shows<AwakeableItem>}
+ */
 function mailCard(panel, host, id) {
   const from = element("bdi", { class: "dp-name" });
   const state = element("span", { class: "dp-quiet" });
@@ -35,9 +46,9 @@ function mailCard(panel, host, id) {
   const reject = element("button", { type: "button", class: "dp-danger" }, icon("failed"), element("span", { text: "Reject" }));
   const valueField = labelled("Value, JSON", value);
   valueField.append(wrong);
-  const answer = element("div", { class: "dp-answers" },
-    element("form", { class: "dp-answer", novalidate: true, "aria-label": "resolve" }, valueField, resolve),
-    element("form", { class: "dp-answer", novalidate: true, "aria-label": "reject" }, labelled("Reason", reason), reject));
+  const resolves = element("form", { class: "dp-answer", novalidate: true, "aria-label": "resolve" }, valueField, resolve);
+  const rejects = element("form", { class: "dp-answer", novalidate: true, "aria-label": "reject" }, labelled("Reason", reason), reject);
+  const answer = element("div", { class: "dp-answers" }, resolves, rejects);
   resolve.type = reject.type = "submit";
   const node = element("li", { class: "dp-card dp-mail" },
     element("div", { class: "dp-row" }, icon("mail"), from, state),
@@ -50,29 +61,34 @@ function mailCard(panel, host, id) {
     return !error;
   }
   value.addEventListener("input", check);
+  /** @param {Element} button */
   function click(button) {
     if (check()) panel.run(button, "awakeables.resolve", { awakeable: id, value: value.value });
     else value.focus();
   }
-  answer.firstChild.addEventListener("submit", (event) => {
+  resolves.addEventListener("submit", (event) => {
     event.preventDefault();
     click(resolve);
   });
 
-  /** The text of a mail, in which the link that holds the awakeable's id can be clicked. */
+  /**
+   * The text of a mail, in which the link that holds the awakeable's id can be clicked.
+   * @param {string} part
+   */
   function withLink(part) {
     const [before, address, after] = aroundLink(part, id);
-    if (!address || !host.live) return [visible(part)];
+    if (!address || !host.live) return [document.createTextNode(visible(part))];
     const link = element("button", { type: "button", class: "dp-link dp-the-link", text: visible(address), title: "resolves the awakeable" });
     link.addEventListener("click", () => click(link));
-    return [visible(before), link, visible(after)];
+    return [document.createTextNode(visible(before)), link, document.createTextNode(visible(after))];
   }
-  answer.lastChild.addEventListener("submit", (event) => {
+  rejects.addEventListener("submit", (event) => {
     event.preventDefault();
     panel.run(reject, "awakeables.reject", { awakeable: id, reason: reason.value });
   });
 
   let shown = "";
+  /** @param {AwakeableItem} item */
   function set(item) {
     const target = line(item.target.text, 100);
     setText(from, target);

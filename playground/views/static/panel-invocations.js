@@ -8,6 +8,11 @@ import { listed, rowAfter, rowsInView, scrollTo } from "./window.js";
 const ROW = 28; // px, as in panels.css
 const ROWS = 8; // shown at once
 
+/** @import { InvocationItem, OfPart, Verb } from "./messages.js" */
+/** @import { Frame, Host } from "./kit.js" */
+/** @import { Show } from "./window.js" */
+
+/** @type {Record<Verb, { text: string, about: string, danger?: true }>} */
 const VERBS = {
   resume: { text: "Resume", about: "Go on with it now." },
   pause: { text: "Pause", about: "No further attempt until it is resumed." },
@@ -16,6 +21,10 @@ const VERBS = {
   kill: { text: "Kill invocation", about: "End the invocation at once, without compensation. The pod lives on.", danger: true },
 };
 
+/** @type {[OfPart["part"], string][]} */
+const PARTS = [["target", "target"], ["parent", "called by"], ["body", "request"], ["value", "result"], ["failure", "failure"]];
+
+/** @param {Host} host */
 export function invocationsPanel(host) {
   const panel = frame(host, "invocations", "Invocations");
   const show = element("select", {}, ...["all", "unfinished", "failed", "completed"].map((text) => element("option", { value: text, text })));
@@ -28,9 +37,13 @@ export function invocationsPanel(host) {
   const detail = invocationDetail(panel, host);
   panel.body.append(filters, empty, list, hint, detail.node);
 
+  /** @type {ReturnType<typeof invocationRow>[]} */
   const pool = []; // mounted rows, used again and again
+  /** @type {Record<string, InvocationItem>} */
   let items = {};
+  /** @type {string[]} */
   let ids = [];
+  /** @type {string | null} */
   let chosen = null;
   let due = false;
 
@@ -56,6 +69,7 @@ export function invocationsPanel(host) {
     requestAnimationFrame(mount);
   }
 
+  /** @param {string} id */
   function choose(id) {
     chosen = id;
     hint.hidden = true;
@@ -65,10 +79,11 @@ export function invocationsPanel(host) {
     mount();
   }
 
+  /** @param {Record<string, InvocationItem>} next */
   function draw(next) {
     items = next;
     const before = ids;
-    ids = listed(items, show.value, words.value);
+    ids = listed(items, /** @type {Show} */ (show.value), words.value);
     // Whoever has scrolled down reads; what is new comes in above without moving it.
     if (list.scrollTop > 0 && before.length) list.scrollTop += ROW * Math.max(0, ids.indexOf(before[0]));
     rows.style.height = `${ids.length * ROW}px`;
@@ -79,14 +94,14 @@ export function invocationsPanel(host) {
     empty.hidden = all.length > 0;
     list.hidden = filters.hidden = !all.length;
     hint.hidden = !all.length || chosen !== null;
-    detail.set(chosen, items[chosen]);
+    if (chosen !== null) detail.set(chosen, items[chosen]);
     mount();
   }
 
   list.addEventListener("scroll", mountSoon);
   list.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const to = rowAfter(event.key, ids.indexOf(chosen), ids.length, ROWS - 1);
+    const to = rowAfter(event.key, chosen === null ? -1 : ids.indexOf(chosen), ids.length, ROWS - 1);
     if (to === null) return;
     event.preventDefault();
     choose(ids[to]);
@@ -96,22 +111,31 @@ export function invocationsPanel(host) {
   return { node: panel.node, draw, choose };
 }
 
+/** @param {(id: string) => void} choose */
 function invocationRow(choose) {
   const status = statusMark();
   const target = element("bdi", { class: "dp-name" });
   const facts = element("span", { class: "dp-quiet" });
   const node = element("div", { class: "dp-option", role: "option", id: freshId("invocation") }, status.node, target, facts);
+  /** @type {InvocationItem | null} */
   let shown = null;
-  let id = null;
+  let id = "";
   node.addEventListener("click", () => choose(id));
   return {
     node,
     id: () => id,
+    /**
+     * @param {string} nextId
+     * @param {InvocationItem} item
+     * @param {number} index
+     * @param {number} count
+     * @param {boolean} isChosen
+     */
     set(nextId, item, index, count, isChosen) {
       id = nextId;
       node.style.transform = `translateY(${index * ROW}px)`;
-      node.setAttribute("aria-posinset", index + 1);
-      node.setAttribute("aria-setsize", count);
+      node.setAttribute("aria-posinset", String(index + 1));
+      node.setAttribute("aria-setsize", String(count));
       node.setAttribute("aria-selected", String(isChosen));
       if (shown === item) return;
       shown = item;
@@ -122,9 +146,13 @@ function invocationRow(choose) {
   };
 }
 
-/** What is known of the chosen invocation. */
+/**
+ * What is known of the chosen invocation.
+ * @param {Frame} panel
+ * @param {Host} host
+ */
 function invocationDetail(panel, host) {
-  const heading = element("h4", {}, element("bdi"));
+  const heading = element("bdi");
   const status = statusMark();
   const facts = element("span", { class: "dp-quiet" });
   const id = element("code", { class: "dp-code" });
@@ -132,26 +160,30 @@ function invocationDetail(panel, host) {
   const actions = element("div", { class: "dp-actions", role: "group", "aria-label": "actions on this invocation" });
   const question = element("div");
   const node = element("div", { class: "dp-detail", role: "group", "aria-label": "the chosen invocation", hidden: true },
-    element("div", { class: "dp-row" }, heading, status.node, facts), id, terms, actions, question);
-  const values = Object.fromEntries(
-    [["target", "target"], ["parent", "called by"], ["body", "request"], ["value", "result"], ["failure", "failure"]].map(([part, label]) => {
-      const view = valueView(panel, label);
-      const row = element("div", {}, element("dt", { text: label }), element("dd", {}, view.node));
-      terms.append(row);
-      return [part, { view, row }];
-    }),
-  );
-  const buttons = Object.fromEntries(
-    Object.entries(VERBS).map(([verb, { text, about, danger }]) => {
-      const button = element("button", { type: "button", title: about, class: danger ? "dp-danger dp-kill-invocation" : null }, ...(danger ? [icon("stop")] : []), element("span", { text }));
-      button.addEventListener("click", () => act(verb, button));
-      actions.append(button);
-      return [verb, button];
-    }),
-  );
-  let shown = { id: null, item: null };
+    element("div", { class: "dp-row" }, element("h4", {}, heading), status.node, facts), id, terms, actions, question);
+  const values = PARTS.map(([part, label]) => {
+    const view = valueView(panel, label);
+    const term = element("dt", { text: label });
+    const row = element("div", {}, term, element("dd", {}, view.node));
+    terms.append(row);
+    return { part, view, term, row };
+  });
+  const buttons = Object.entries(VERBS).map(([name, { text, about, danger }]) => {
+    const verb = /** @type {Verb} */ (name);
+    const button = element("button", { type: "button", title: about, class: danger ? "dp-danger dp-kill-invocation" : null }, ...(danger ? [icon("stop")] : []), element("span", { text }));
+    button.addEventListener("click", () => act(verb, button));
+    actions.append(button);
+    return { verb, button };
+  });
+  /** @type {{ id: string, item: InvocationItem } | null} */
+  let shown = null;
 
+  /**
+   * @param {Verb} verb
+   * @param {Element} button
+   */
   async function act(verb, button) {
+    if (!shown) return;
     const { id: chosen, item } = shown;
     if (verb === "kill") {
       const text = `Kill the invocation ${line(item.target.text)}? It ends at once, and nothing it has done is compensated. The pod lives on.`;
@@ -163,23 +195,27 @@ function invocationDetail(panel, host) {
 
   return {
     node,
+    /**
+     * @param {string} chosen
+     * @param {InvocationItem | undefined} item
+     */
     set(chosen, item) {
       node.hidden = !item;
-      if (!item || (chosen === shown.id && item === shown.item)) return;
-      if (chosen !== shown.id) question.replaceChildren();
+      if (!item || (chosen === shown?.id && item === shown.item)) return;
+      if (chosen !== shown?.id) question.replaceChildren();
       shown = { id: chosen, item };
-      setText(heading.firstChild, line(item.target.text, 120));
+      setText(heading, line(item.target.text, 120));
       status.set(item.status, item.failed);
       setText(facts, [plural(item.attempts, "attempt"), item.pod && `on ${line(item.pod, 40)}`].filter(Boolean).join(" · "));
       setText(id, chosen);
-      const parts = { ...item, target: item.target.length ? item.target : null, parent: item.parent ? { text: item.parent } : null };
-      setText(values.failure.row.firstChild, item.status === "completed" ? "failure" : "last failure");
-      for (const [part, { view, row }] of Object.entries(values)) {
-        row.hidden = !parts[part];
-        view.set(parts[part], "invocations.whole", { invocation: chosen, part });
+      for (const { part, view, term, row } of values) {
+        const value = part === "target" && !item.target.length ? null : item[part];
+        if (part === "failure") setText(term, item.status === "completed" ? "failure" : "last failure");
+        row.hidden = !value;
+        view.set(value, "invocations.whole", { invocation: chosen, part });
       }
       actions.hidden = !host.live;
-      for (const [verb, button] of Object.entries(buttons)) {
+      for (const { verb, button } of buttons) {
         const applies = item.verbs.includes(verb);
         if (!applies && button.contains(document.activeElement)) panel.heading.focus();
         button.hidden = !applies;

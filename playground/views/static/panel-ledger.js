@@ -3,9 +3,15 @@
 import { element } from "./live.js";
 import { confirmed, frame, freshId, icon, keyedList, labelled, line, plural, setText, valueView } from "./kit.js";
 
+/** @import { Became, KindItem, LedgerEntry } from "./messages.js" */
+/** @import { Frame, Host, Shows } from "./kit.js" */
+
+/** @type {Became[]} */
+const ALL = ["happened", "repeated", "refused"];
 const SIGNS = { happened: "happened", repeated: "repeated", refused: "turned" };
 const WORDS = { happened: "happened", repeated: "repeated: known by its key, nothing happened", refused: "refused: nothing happened" };
 
+/** @param {Host} host */
 export function ledgerPanel(host) {
   const panel = frame(host, "ledger", "Outside world");
   const editor = element("div");
@@ -20,13 +26,16 @@ export function ledgerPanel(host) {
   const updateKinds = keyedList(kinds, () => kindRow(panel, host, edit));
   const updateEntries = keyedList(entries, (id) => entryCard(panel, host, id));
 
+  /**
+   * @param {KindItem | null} item
+   * @param {HTMLElement} button
+   */
   function edit(item, button) {
-    editor.replaceChildren(faultsForm(panel, item, (answered) => {
+    editor.replaceChildren(faultsForm(panel, item, () => {
       editor.replaceChildren();
       (button.isConnected ? button : panel.heading).focus();
-      return answered;
     }));
-    editor.querySelector("input").focus();
+    editor.querySelector("input")?.focus();
   }
   other.addEventListener("click", () => edit(null, other));
   clear.addEventListener("click", async () => {
@@ -34,14 +43,22 @@ export function ledgerPanel(host) {
     if (await confirmed(editor, question, "Forget them", "Keep them", true)) await panel.run(clear, "ledger.clear", {});
   });
 
+  /** @param {Record<string, KindItem | LedgerEntry>} items */
   function draw(items) {
-    const named = Object.keys(items);
-    const known = named.filter((id) => items[id].counts).sort();
-    const listed = named.filter((id) => !items[id].counts).sort((a, b) => items[b].number - items[a].number);
-    updateKinds(known, (id) => items[id]);
-    updateEntries(listed, (id) => items[id]);
-    const all = known.flatMap((id) => Object.values(items[id].counts)).reduce((sum, count) => sum + count, 0);
-    const happened = known.reduce((sum, id) => sum + (items[id].counts.happened ?? 0), 0);
+    /** @type {Record<string, KindItem>} */
+    const kindsById = {};
+    /** @type {Record<string, LedgerEntry>} */
+    const entriesById = {};
+    for (const [id, item] of Object.entries(items)) {
+      if ("counts" in item) kindsById[id] = item;
+      else entriesById[id] = item;
+    }
+    const known = Object.keys(kindsById).sort();
+    const listed = Object.keys(entriesById).sort((a, b) => entriesById[b].number - entriesById[a].number);
+    updateKinds(known, (id) => kindsById[id]);
+    updateEntries(listed, (id) => entriesById[id]);
+    const all = known.flatMap((id) => Object.values(kindsById[id].counts)).reduce((sum, count) => sum + count, 0);
+    const happened = known.reduce((sum, id) => sum + (kindsById[id].counts.happened ?? 0), 0);
     panel.note(all ? `${plural(happened, "effect")} of ${plural(all, "request")}` : "");
     empty.hidden = listed.length > 0;
     entries.hidden = !listed.length;
@@ -54,27 +71,34 @@ export function ledgerPanel(host) {
   return { node: panel.node, draw };
 }
 
-/** A kind: its counts, how it misbehaves, and changing that. */
+/**
+ * A kind: its counts, how it misbehaves, and changing that.
+ * @param {Frame} panel
+ * @param {Host} host
+ * @param {(item: KindItem | null, button: HTMLElement) => void} edit
+ * @returns {Shows<KindItem>}
+ */
 function kindRow(panel, host, edit) {
   const name = element("bdi", { class: "dp-name" });
   const counts = element("span", { class: "dp-counts" });
-  const told = element("ul", { class: "dp-told" });
+  const faults = element("ul", { class: "dp-told" });
   const change = element("button", { type: "button", text: "Misbehave…" });
   const behave = element("button", { type: "button", text: "Behave again" });
-  const node = element("li", { class: "dp-kind" }, element("div", { class: "dp-row" }, name, counts, element("span", { class: "dp-actions dp-end" }, behave, change)), told);
-  let item = null;
-  change.addEventListener("click", () => edit(item, change));
-  behave.addEventListener("click", () => panel.run(behave, "ledger.behave", { kind: item.kind }));
+  const node = element("li", { class: "dp-kind" }, element("div", { class: "dp-row" }, name, counts, element("span", { class: "dp-actions dp-end" }, behave, change)), faults);
+  /** @type {KindItem | null} */
+  let shown = null;
+  change.addEventListener("click", () => edit(shown, change));
+  behave.addEventListener("click", () => shown && panel.run(behave, "ledger.behave", { kind: shown.kind }));
   return {
     node,
-    set(next) {
-      item = next;
+    set(item) {
+      shown = item;
       const kind = line(item.kind, 60);
       setText(name, kind);
-      const shown = Object.keys(SIGNS).filter((what) => item.counts[what] || what === "happened");
-      counts.replaceChildren(...shown.map((what) => element("span", { class: `dp-count dp-what-${what}` }, icon(SIGNS[what]), element("span", { text: `${item.counts[what] ?? 0} ${what}` }))));
-      told.replaceChildren(...item.told.map((text) => element("li", {}, icon("crashed"), element("span", { text }))));
-      told.hidden = !item.told.length;
+      const told = ALL.filter((what) => item.counts[what] || what === "happened");
+      counts.replaceChildren(...told.map((what) => element("span", { class: `dp-count dp-what-${what}` }, icon(SIGNS[what]), element("span", { text: `${item.counts[what] ?? 0} ${what}` }))));
+      faults.replaceChildren(...item.told.map((text) => element("li", {}, icon("crashed"), element("span", { text }))));
+      faults.hidden = !item.told.length;
       node.classList.toggle("dp-misbehaves", item.told.length > 0);
       change.hidden = !host.live;
       if (!item.told.length && behave.contains(document.activeElement)) change.focus();
@@ -85,12 +109,17 @@ function kindRow(panel, host, edit) {
   };
 }
 
-/** How a kind is to misbehave; `item` null: the kind is asked for as well. */
+/**
+ * How a kind is to misbehave; `item` null: the kind is asked for as well.
+ * @param {Frame} panel
+ * @param {KindItem | null} item
+ * @param {() => void} ended
+ */
 function faultsForm(panel, item, ended) {
   const faults = item?.faults ?? {};
   const kind = element("input", { type: "text", autocomplete: "off", spellcheck: "false", placeholder: "email" });
-  const fail = many(faults.fail, "Requests refused before anything happens");
-  const lose = many(faults.lose_answer, "Answers lost, though the effect happens");
+  const fail = many(faults.fail ?? 0, "Requests refused before anything happens");
+  const lose = many(faults.lose_answer ?? 0, "Answers lost, though the effect happens");
   const slow = element("input", { type: "number", min: 0, max: 600, step: "any", value: faults.slow || "", placeholder: 0 });
   const down = element("input", { type: "checkbox", id: freshId("down"), checked: Boolean(faults.down) });
   const set = element("button", { type: "submit", class: "dp-primary", text: "Misbehave" });
@@ -113,7 +142,11 @@ function faultsForm(panel, item, ended) {
   return form;
 }
 
-/** A number of requests, or all of them. */
+/**
+ * A number of requests, or all of them.
+ * @param {number} count below zero: all
+ * @param {string} label
+ */
 function many(count, label) {
   const number = element("input", { type: "number", min: 0, step: 1, placeholder: 0, value: count > 0 ? count : "" });
   const all = element("input", { type: "checkbox", id: freshId("all"), checked: count < 0, "aria-label": `${label}: all` });
@@ -124,14 +157,21 @@ function many(count, label) {
   return { node, value: () => (all.checked ? "all" : number.value) };
 }
 
-/** An entry: what became of a request, when, which step of which invocation it came from, and what it asked for. */
+/**
+ * An entry: what became of a request, when, which step of which invocation it came from, and what it asked for.
+ * @param {Frame} panel
+ * @param {Host} host
+ * @param {string} id
+ * @returns {Shows<LedgerEntry>}
+ */
 function entryCard(panel, host, id) {
   const what = element("span", { class: "dp-status" });
   const kind = element("bdi", { class: "dp-name" });
   const at = element("time", { class: "dp-quiet" });
   const from = element("span");
   const pod = element("bdi", { class: "dp-quiet" });
-  const key = element("span", { class: "dp-quiet" }, element("span", { text: "key " }), element("code", { class: "dp-code" }));
+  const name = element("code", { class: "dp-code" });
+  const key = element("span", { class: "dp-quiet" }, element("span", { text: "key " }), name);
   const body = valueView(panel, "body");
   const node = element("li", { class: "dp-card dp-entry" },
     element("div", { class: "dp-row" }, what, kind, at, pod),
@@ -139,9 +179,8 @@ function entryCard(panel, host, id) {
   return {
     node,
     set(item) {
-      const said = WORDS[item.what] ?? item.what;
-      node.className = `dp-card dp-entry dp-what-${item.what}`;
-      what.replaceChildren(icon(SIGNS[item.what] ?? "pending"), element("span", { text: said }));
+            node.className = `dp-card dp-entry dp-what-${item.what}`;
+      what.replaceChildren(icon(SIGNS[item.what]), element("span", { text: WORDS[item.what] }));
       setText(kind, line(item.kind, 60));
       setText(at, new Date(item.at * 1000).toLocaleTimeString());
       setText(pod, line(item.pod, 60));
@@ -149,7 +188,7 @@ function entryCard(panel, host, id) {
       const step = item.step ? element("bdi", { text: line(item.step, 80) }) : unknown;
       from.replaceChildren(...(item.target ? [element("bdi", { text: line(item.target, 80) }), document.createTextNode(" · "), step] : [step]));
       key.hidden = !item.key;
-      setText(key.lastChild, line(item.key, 80));
+      setText(name, line(item.key, 80));
       body.set(item.body, "ledger.whole", { entry: id });
     },
   };

@@ -3,11 +3,16 @@
 import { element } from "./live.js";
 import { frame, icon, keyedList, lasting, line, plural, setText, statusMark, visible } from "./kit.js";
 
+/** @import { PodItem } from "./messages.js" */
+/** @import { Frame, Host } from "./kit.js" */
+
+/** @param {Host} host */
 export function podsPanel(host) {
   const panel = frame(host, "pods", "Pods");
   const empty = element("p", { class: "dp-empty" });
   const list = element("ul", { class: "dp-cards" });
   panel.body.append(empty, list);
+  /** @type {Map<string, ReturnType<typeof podCard>>} */
   const cards = new Map();
   const update = keyedList(list, (name) => {
     const card = podCard(panel, host, name);
@@ -19,6 +24,7 @@ export function podsPanel(host) {
     for (const card of cards.values()) card.tick();
   }
 
+  /** @param {Record<string, PodItem>} items */
   function draw(items) {
     const names = Object.keys(items).sort((a, b) => items[b].startedAt - items[a].startedAt);
     const alive = names.filter((name) => items[name].alive);
@@ -31,8 +37,14 @@ export function podsPanel(host) {
   return { node: panel.node, draw, tick };
 }
 
+/**
+ * @param {Frame} panel
+ * @param {Host} host
+ * @param {string} name
+ */
 function podCard(panel, host, name) {
-  let item = null;
+  /** @type {PodItem | null} */
+  let shown = null;
   const label = element("bdi", { class: "dp-name" });
   const phase = statusMark();
   const since = element("span", { class: "dp-quiet" });
@@ -55,15 +67,16 @@ function podCard(panel, host, name) {
     works, tail);
 
   function tick() {
-    if (!item) return;
-    const text = item.alive ? `up ${lasting(host.now() - item.startedAt)}` : `after ${lasting(item.goneAt - item.startedAt)}`;
-    setText(since, text);
+    if (!shown) return;
+    const { startedAt, goneAt } = shown;
+    setText(since, goneAt === null ? `up ${lasting(host.now() - startedAt)}` : `after ${lasting(goneAt - startedAt)}`);
   }
 
-  function set(next) {
-    if (!next.alive && (!item || item.alive)) tail.open = false;
-    const grown = !item || item.logCount !== next.logCount;
-    item = next;
+  /** @param {PodItem} item */
+  function set(item) {
+    if (!item.alive && (!shown || shown.alive)) tail.open = false;
+    const grown = !shown || shown.logCount !== item.logCount;
+    shown = item;
     setText(label, line(item.label));
     setText(revision, line(`${item.revision} · ${name}`));
     phase.set(item.phase);

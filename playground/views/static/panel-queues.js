@@ -4,10 +4,17 @@
 import { calm, element } from "./live.js";
 import { frame, freshId, icon, keyedList, labelled, line, plural, setText, statusMark } from "./kit.js";
 
+/** @import { Queued, QueueItem } from "./messages.js" */
+/** @import { Host, Shows } from "./kit.js" */
+
 const CARDS = 12; // keys shown at once: those heard of last
 const CHIPS = 6; // waiters drawn per key; the rest is counted
 const MOVE = 220; // ms
 
+/**
+ * @param {Host} host
+ * @param {string[]} pinned
+ */
 export function queuesPanel(host, pinned) {
   const panel = frame(host, "queue", "Queue");
   const words = element("input", { type: "search", autocomplete: "off" });
@@ -17,14 +24,16 @@ export function queuesPanel(host, pinned) {
   const more = element("p", { class: "dp-quiet" });
   panel.body.append(finder, empty, list, more);
   const update = keyedList(list, () => keyCard());
+  /** @type {Record<string, QueueItem>} */
   let last = {};
 
+  /** @param {Record<string, QueueItem>} items */
   function draw(items) {
     last = items;
     const all = Object.keys(items).filter((id) => !pinned.length || pinned.includes(id));
     const word = words.value.trim().toLowerCase();
     const found = all.filter((id) => `${items[id].service}/${items[id].key}`.toLowerCase().includes(word));
-    const busyFirst = (id) => (items[id].holder || items[id].waitingCount ? 0 : 1);
+    const busyFirst = (/** @type {string} */ id) => (items[id].holder || items[id].waitingCount ? 0 : 1);
     const chosen = new Set([...found].reverse().sort((a, b) => busyFirst(a) - busyFirst(b)).slice(0, CARDS));
     update(found.filter((id) => chosen.has(id)), (id) => items[id]); // where they were, so that none jumps
     finder.hidden = all.length <= 4 && !word;
@@ -38,6 +47,7 @@ export function queuesPanel(host, pinned) {
   return { node: panel.node, draw };
 }
 
+/** @returns {Shows<QueueItem>} */
 function keyCard() {
   const name = element("bdi", { class: "dp-name", id: freshId("key") });
   const done = element("span", { class: "dp-quiet" });
@@ -50,21 +60,29 @@ function keyCard() {
     element("div", { class: "dp-row" }, lock, slot), queue, more);
   slot.setAttribute("aria-label", "holds the lock");
   queue.setAttribute("aria-label", "wait for the lock, in order");
+  /** @type {Map<string, ReturnType<typeof makeChip>>} */
   const chips = new Map();
   let said = "";
 
+  /** @param {string} id */
+  function makeChip(id) {
+    const status = statusMark({ hidden: true });
+    const text = element("bdi");
+    const node = element("li", { class: "dp-chip", title: id }, status.node, text, element("span", { class: "dp-code dp-quiet", text: id.slice(-4) }));
+    return { node, status, text };
+  }
+
+  /** @param {Queued} one */
   function chip(one) {
-    if (!chips.has(one.id)) {
-      const status = statusMark({ hidden: true });
-      const text = element("bdi");
-      chips.set(one.id, { node: element("li", { class: "dp-chip", title: one.id }, status.node, text, element("span", { class: "dp-code dp-quiet", text: one.id.slice(-4) })), status, text });
-    }
-    const { node, status, text } = chips.get(one.id);
+    const made = chips.get(one.id) ?? makeChip(one.id);
+    chips.set(one.id, made);
+    const { node, status, text } = made;
     status.set(one.status);
     setText(text, line(one.handler, 40));
     return node;
   }
 
+  /** @param {QueueItem} item */
   function set(item) {
     const before = new Map([...chips].map(([id, one]) => [id, one.node.getBoundingClientRect()]));
     setText(name, line(`${item.service}/${item.key}`, 60));
@@ -76,7 +94,7 @@ function keyCard() {
       node.classList.toggle("dp-held", Boolean(item.holder));
     }
     const shown = item.waiting.slice(0, CHIPS);
-    const ids = new Set([item.holder, ...shown].filter(Boolean).map((one) => one.id));
+    const ids = new Set([item.holder, ...shown].map((one) => one?.id));
     for (const [id, one] of chips) {
       if (ids.has(id)) continue;
       one.node.remove();

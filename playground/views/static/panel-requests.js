@@ -4,8 +4,25 @@ import { element } from "./live.js";
 import { bodyOf, fieldsOf, initialOf, jsonError, sample, valuesOf } from "./form.js";
 import { frame, freshId, labelled, line, setText } from "./kit.js";
 
+/** @import { HandlerItem, Send } from "./messages.js" */
+/** @import { Field, Form, Typed } from "./form.js" */
+/** @import { Host } from "./kit.js" */
+
+/**
+ * What edits a body. `read` gives its JSON, none if there is none; or the first control in which something is wrong.
+ * `draft` gives what is there, as far as it can be said; `complain` says what is wrong with it as a whole.
+ * @typedef {{
+ *   node: HTMLElement,
+ *   read: () => { text: string | null, first?: HTMLElement },
+ *   draft: () => string | undefined,
+ *   complain?: (message: string) => void,
+ * }} Editor
+ */
+
+/** @type {Record<string, string | undefined>} */
 const KINDS = { SERVICE: "service", VIRTUAL_OBJECT: "virtual object", WORKFLOW: "workflow" };
 
+/** @param {Host} host */
 export function requestsPanel(host) {
   const panel = frame(host, "requests", "Requests");
   const empty = element("p", { class: "dp-empty", text: "Nothing is deployed yet. Deploy a service with %%service or pg.deploy." });
@@ -31,15 +48,23 @@ export function requestsPanel(host) {
   key.setAttribute("aria-describedby", keyError.id);
   send.type = "submit";
 
+  /** @type {Map<string, string | undefined>} */
   const drafts = new Map(); // what was typed for a target, while another one was looked at
+  /** @type {Record<string, HandlerItem>} */
   let handlers = {};
+  /** @type {Editor | null} */
   let body = null;
   let chosen = "";
 
+  /**
+   * @param {string} text
+   * @param {string} [kind]
+   */
   function button(text, kind) {
     return element("button", { type: "button", class: kind ?? null, text });
   }
 
+  /** @param {string} name */
   function choose(name) {
     if (chosen && body) drafts.set(chosen, body.draft());
     chosen = name;
@@ -52,9 +77,13 @@ export function requestsPanel(host) {
     bodyPlace.replaceChildren(body.node);
   }
 
+  /**
+   * @param {Pick<Send, "times" | "spread">} how
+   * @param {Element} from
+   */
   async function submit(how, from) {
     const handler = handlers[chosen];
-    if (!handler) return;
+    if (!handler || !body) return;
     const keyed = handler.kind !== "SERVICE";
     const keyMissing = keyed && !key.value;
     setText(keyError, keyMissing ? "A key is needed" : "");
@@ -67,7 +96,7 @@ export function requestsPanel(host) {
       service: handler.service, handler: handler.handler, key: keyed ? key.value : null, body: read.text,
       idempotencyKey: idempotency.value, delay: delay.value, ...how,
     });
-    if (answer) host.show(answer.invocations[0]);
+    if (answer?.invocations) host.show(answer.invocations[0]);
   }
 
   target.addEventListener("change", () => choose(target.value));
@@ -78,15 +107,18 @@ export function requestsPanel(host) {
   sendTen.addEventListener("click", () => submit({ times: 10 }, sendTen));
   spread.addEventListener("click", () => submit({ spread: true }, spread));
 
+  /** @param {Record<string, HandlerItem>} items */
   function draw(items) {
     if (sameHandlers(items, handlers)) return;
     const before = handlers;
     handlers = { ...items };
+    /** @type {Map<string, Element>} */
     const groups = new Map();
     for (const [name, handler] of Object.entries(items)) {
-      if (!groups.has(handler.service)) groups.set(handler.service, element("optgroup", { label: line(`${handler.service}, ${KINDS[handler.kind] ?? handler.kind}`) }));
+      const group = groups.get(handler.service) ?? element("optgroup", { label: line(`${handler.service}, ${KINDS[handler.kind] ?? handler.kind}`) });
+      groups.set(handler.service, group);
       const shape = handler.kind === "SERVICE" ? name : `${handler.service}/<key>/${handler.handler}`;
-      groups.get(handler.service).append(element("option", { value: name, text: line(shape) + (handler.shared ? " (shared)" : "") }));
+      group.append(element("option", { value: name, text: line(shape) + (handler.shared ? " (shared)" : "") }));
     }
     const names = Object.keys(items);
     target.replaceChildren(...groups.values());
@@ -101,17 +133,30 @@ export function requestsPanel(host) {
   return { node: panel.node, draw };
 }
 
+/**
+ * @param {Record<string, HandlerItem>} one
+ * @param {Record<string, HandlerItem>} other
+ */
 function sameHandlers(one, other) {
   const names = Object.keys(one);
   return names.length === Object.keys(other).length && names.every((name) => sameHandler(one[name], other[name]));
 }
 
+/**
+ * @param {HandlerItem | undefined} one
+ * @param {HandlerItem | undefined} other
+ */
 function sameHandler(one, other) {
-  const told = (handler) => handler && JSON.stringify({ ...handler, last: null });
+  const told = (/** @type {HandlerItem | undefined} */ handler) => handler && JSON.stringify({ ...handler, last: null });
   return told(one) === told(other);
 }
 
-/** The body's editor: {node, read() -> {text, first}, draft()}; first is the control with an error, if any. */
+/**
+ * What edits the body of a request.
+ * @param {HandlerItem} handler
+ * @param {string | null | undefined} draft
+ * @returns {Editor}
+ */
 function bodyEditor(handler, draft) {
   if (handler.input === "none") {
     return { node: element("p", { class: "dp-quiet", text: "This handler takes no body." }), read: () => ({ text: null }), draft: () => undefined };
@@ -119,18 +164,24 @@ function bodyEditor(handler, draft) {
   const schema = handler.schema === null ? null : JSON.parse(handler.schema);
   const form = fieldsOf(schema);
   const node = element("div", { class: "dp-fields" });
-  let editor = null;
+  /** @type {Editor} */
+  let editor;
 
-  function show(asForm, text) {
-    const values = asForm ? (text === undefined ? form.fields.map(initialOf) : valuesOf(form, text)) : null;
-    editor = values ? fieldsEditor(form, values) : jsonEditor(text ?? firstText(), handler.input);
+  /**
+   * @param {Typed[] | null} values of the form's fields; null: the body is edited as JSON
+   * @param {string} text
+   */
+  function show(values, text) {
+    editor = form && values ? fieldsEditor(form, values) : jsonEditor(text, handler.input);
     const toggle = form && element("button", { type: "button", class: "dp-link", text: values ? "Edit as JSON" : "Edit as a form" });
     toggle?.addEventListener("click", () => {
       const read = editor.read();
-      if (values) show(false, read.text ?? firstText());
-      else if (valuesOf(form, editor.draft())) show(true, editor.draft());
-      else editor.complain("A form cannot say this body.");
-      node.querySelector(".dp-link")?.focus();
+      const said = editor.draft();
+      const found = form && said !== undefined && valuesOf(form, said);
+      if (values) show(null, read.text ?? firstText());
+      else if (found) show(found, "");
+      else editor.complain?.("A form cannot say this body.");
+      /** @type {HTMLElement | null} */ (node.querySelector(".dp-link"))?.focus();
     });
     node.replaceChildren(editor.node, ...(toggle ? [toggle] : []));
   }
@@ -140,17 +191,23 @@ function bodyEditor(handler, draft) {
     return initial?.text ?? sample(schema);
   }
 
-  const usable = draft !== undefined && draft !== null ? draft : undefined;
-  show(Boolean(form) && (usable === undefined || valuesOf(form, usable) !== null), usable);
+  const text = draft ?? undefined;
+  show(form && (text === undefined ? form.fields.map(initialOf) : valuesOf(form, text)), text ?? firstText());
   return { node, read: () => editor.read(), draft: () => editor.draft() };
 }
 
+/**
+ * @param {string} text
+ * @param {string} input
+ * @returns {Editor}
+ */
 function jsonEditor(text, input) {
   const area = element("textarea", { class: "dp-code dp-wide", rows: 4, spellcheck: "false", autocomplete: "off" });
   area.value = pretty(text);
   const error = element("p", { class: "dp-error", id: freshId("error") });
   area.setAttribute("aria-describedby", error.id);
   const about = input && input !== "application/json" ? `Body, ${line(input)}` : "Body, JSON";
+  /** @param {string} message */
   function complain(message) {
     setText(error, message);
     area.setAttribute("aria-invalid", String(Boolean(message)));
@@ -165,11 +222,16 @@ function jsonEditor(text, input) {
     read() {
       const wrong = jsonError(area.value);
       complain(wrong);
-      return wrong ? { first: area } : { text: area.value };
+      return wrong ? { text: null, first: area } : { text: area.value };
     },
   };
 }
 
+/**
+ * @param {Form} form
+ * @param {Typed[]} values
+ * @returns {Editor}
+ */
 function fieldsEditor(form, values) {
   const controls = form.fields.map((field, index) => control(field, values[index]));
   const node = element("div", { class: "dp-fields" }, ...controls.map((one) => one.node));
@@ -180,32 +242,38 @@ function fieldsEditor(form, values) {
     read() {
       const read = bodyOf(form, typed());
       controls.forEach((one, index) => one.complain(read.errors?.[index] ?? ""));
-      const wrong = controls[read.errors?.findIndex(Boolean) ?? -1];
-      return wrong ? { first: wrong.input } : { text: read.text };
+      if (read.text !== undefined) return { text: read.text };
+      return { text: null, first: controls[read.errors.findIndex(Boolean)].input };
     },
   };
 }
 
-/** One field: {node, input, value(), complain(message)}. */
+/**
+ * One field.
+ * @param {Field} field
+ * @param {Typed} value
+ */
 function control(field, value) {
   const error = element("p", { class: "dp-error", id: freshId("error") });
+  /** @type {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} */
   let input;
   if (field.type === "boolean" && !field.nullable) {
-    input = element("input", { type: "checkbox" });
-    input.checked = value === true;
+    const box = element("input", { type: "checkbox" });
+    box.checked = value === true;
+    input = box;
   } else if (field.type === "choice" || field.type === "boolean") {
     const choices = field.choices ?? [true, false];
     const none = field.required && !field.nullable && value !== "" ? [] : [element("option", { value: "", text: field.nullable ? "null" : "–" })];
     input = element("select", {}, ...none, ...choices.map((choice) => element("option", { value: JSON.stringify(choice), text: line(String(choice)) })));
-    input.value = value;
+    input.value = String(value);
   } else if (field.type === "json") {
     input = element("textarea", { rows: 2, class: "dp-code", spellcheck: "false" });
-    input.value = value;
+    input.value = String(value);
   } else {
     const number = field.type !== "string";
     // A number field of the browser would drop what it cannot read instead of telling us.
     input = element("input", { type: "text", inputmode: number ? "decimal" : null, autocomplete: "off", spellcheck: "false" });
-    input.value = value;
+    input.value = String(value);
   }
   input.setAttribute("aria-describedby", error.id);
   if (field.required) input.setAttribute("aria-required", "true");
@@ -217,7 +285,8 @@ function control(field, value) {
   return {
     node,
     input,
-    value: () => (input.type === "checkbox" ? input.checked : input.value),
+    value: () => (input instanceof HTMLInputElement && input.type === "checkbox" ? input.checked : input.value),
+    /** @param {string} message */
     complain(message) {
       setText(error, message);
       input.setAttribute("aria-invalid", String(Boolean(message)));
@@ -225,6 +294,7 @@ function control(field, value) {
   };
 }
 
+/** @param {string} text */
 function pretty(text) {
   try {
     // Only what reads back the same may be laid out anew: long numbers would be rounded.

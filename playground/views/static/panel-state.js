@@ -5,6 +5,13 @@ import { element } from "./live.js";
 import { jsonError } from "./form.js";
 import { confirmed, frame, freshId, keyedList, labelled, line, setText, valueView, visible } from "./kit.js";
 
+/** @import { Clipped, KeysItem, OfKey, StateItem } from "./messages.js" */
+/** @import { Host, Shows } from "./kit.js" */
+
+/**
+ * @param {Host} host
+ * @param {string[]} pinned
+ */
 export function statePanel(host, pinned) {
   const panel = frame(host, "state", "State");
   const service = element("select");
@@ -13,7 +20,8 @@ export function statePanel(host, pinned) {
   key.setAttribute("list", known.id);
   const look = element("button", { type: "submit", text: "Look" });
   const picker = element("form", { class: "dp-row dp-picker", novalidate: true, "aria-label": "which key" }, labelled("Object", service), labelled("Key", key), look, known);
-  const title = element("h4", { hidden: true }, element("bdi"));
+  const name = element("bdi");
+  const title = element("h4", { hidden: true }, name);
   const empty = element("p", { class: "dp-empty" });
   const body = element("tbody");
   const table = element("table", { hidden: true }, element("thead", {}, element("tr", {}, ...["name", "value", ""].map((text) => (text ? element("th", { scope: "col", text }) : element("td"))))), body);
@@ -22,10 +30,31 @@ export function statePanel(host, pinned) {
   panel.body.append(picker, title, empty, table, element("div", { class: "dp-actions" }, add), editor);
   const update = keyedList(body, (name) => valueRow(name));
 
+  /** @type {Record<string, KeysItem | StateItem>} */
   let items = {};
-  let chosen = null; // {id, service, key}
+  /** @type {OfKey | null} */
+  let chosen = null;
   let begun = false;
 
+  /**
+   * The keys of a service that are known.
+   * @param {string} service
+   */
+  function keysOf(service) {
+    const item = items[service];
+    return item && "keys" in item ? item.keys : [];
+  }
+
+  /** What was read of the key that is looked at; none before it was. */
+  function read() {
+    const item = chosen && items[JSON.stringify([chosen.service, chosen.key])];
+    return item && "values" in item ? item.values : null;
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Shows<Clipped>}
+   */
   function valueRow(name) {
     const view = valueView(panel, `value ${line(name, 40)}`);
     const edit = element("button", { type: "button", text: "Edit", "aria-label": `Edit ${line(name)}` });
@@ -34,29 +63,42 @@ export function statePanel(host, pinned) {
       element("th", { scope: "row" }, element("bdi", { text: line(name, 60) })),
       element("td", {}, view.node), element("td", { class: "dp-actions" }, edit, remove));
     edit.hidden = remove.hidden = !host.live;
-    edit.addEventListener("click", () => change(name, edit));
-    remove.addEventListener("click", () => takeAway(name, remove));
-    return { node, set: (value) => view.set(value, "state.whole", { ...at(), name }) };
+    edit.addEventListener("click", () => chosen && change(chosen, name, edit));
+    remove.addEventListener("click", () => chosen && takeAway(chosen, name, remove));
+    return { node, set: (value) => chosen && view.set(value, "state.whole", { ...chosen, name }) };
   }
 
-  const at = () => ({ service: chosen.service, key: chosen.key });
-
-  /** The whole text of a value: an edit starts from it, and is refused if it is another one by then. */
-  async function textOf(name, button) {
-    const value = items[chosen.id]?.values[name];
-    return value?.length ? (await panel.run(button, "state.whole", { ...at(), name }))?.text : value?.text;
+  /**
+   * The whole text of a value: an edit starts from it, and is refused if it is another one by then.
+   * @param {OfKey} at
+   * @param {string} name
+   * @param {Element} button
+   */
+  async function textOf(at, name, button) {
+    const value = read()?.[name];
+    return value?.length ? (await panel.run(button, "state.whole", { ...at, name }))?.text : value?.text;
   }
 
-  async function takeAway(name, button) {
-    const seen = await textOf(name, button);
+  /**
+   * @param {OfKey} at
+   * @param {string} name
+   * @param {Element} button
+   */
+  async function takeAway(at, name, button) {
+    const seen = await textOf(at, name, button);
     if (seen === undefined) return;
-    const where = `${line(chosen.service)}/${line(chosen.key)}`;
+    const where = `${line(at.service)}/${line(at.key)}`;
     if (!(await confirmed(editor, `Remove ${line(name)} from the state of ${where}? The handlers will find nothing there.`, "Remove", "Keep it", true))) return;
-    await panel.run(button, "state.edit", { ...at(), changes: { [name]: null }, seen: { [name]: seen } });
+    await panel.run(button, "state.edit", { ...at, changes: { [name]: null }, seen: { [name]: seen } });
   }
 
-  async function change(name, button) {
-    const seen = name === null ? null : await textOf(name, button);
+  /**
+   * @param {OfKey} at
+   * @param {string | null} name null: a value is added
+   * @param {HTMLElement} button
+   */
+  async function change(at, name, button) {
+    const seen = name === null ? null : await textOf(at, name, button);
     if (seen === undefined) return;
     const nameInput = element("input", { type: "text", autocomplete: "off", spellcheck: "false" });
     const area = element("textarea", { class: "dp-code dp-wide", rows: Math.min(8, 1 + (seen ?? "").split("\n").length), spellcheck: "false" });
@@ -72,6 +114,10 @@ export function statePanel(host, pinned) {
       editor.replaceChildren();
       (button.isConnected ? button : panel.heading).focus();
     }
+    /**
+     * @param {string} message
+     * @param {HTMLElement} input
+     */
     function complain(message, input = area) {
       setText(error, message);
       area.setAttribute("aria-invalid", String(Boolean(message)));
@@ -84,14 +130,14 @@ export function statePanel(host, pinned) {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const called = name ?? nameInput.value;
-      const values = items[chosen.id]?.values ?? {};
+      const values = read() ?? {};
       if (!called && complain("A name is needed", nameInput)) return;
       if (name === null && Object.hasOwn(values, called) && complain("There is a value of that name already", nameInput)) return;
       if (complain(jsonError(area.value))) return;
       if (area.value === seen) return end();
       const text = area.value;
       const question = [
-        element("p", { text: `${name === null ? "Add" : "Change"} ${line(called)} in the state of ${line(chosen.service)}/${line(chosen.key)}?` }),
+        element("p", { text: `${name === null ? "Add" : "Change"} ${line(called)} in the state of ${line(at.service)}/${line(at.key)}?` }),
         element("dl", { class: "dp-change" },
           ...(seen === null ? [] : [element("dt", { text: "from" }), element("dd", {}, element("del", { text: visible(seen.slice(0, 300)) }))]),
           element("dt", { text: "to" }), element("dd", {}, element("ins", { text: visible(text.slice(0, 300)) }))),
@@ -99,15 +145,19 @@ export function statePanel(host, pinned) {
       ];
       const agreed = await confirmed(editor, question, "Change the state", "Keep it as it is");
       end();
-      if (agreed) await panel.run(button, "state.edit", { ...at(), changes: { [called]: text }, seen: { [called]: seen } });
+      if (agreed) await panel.run(button, "state.edit", { ...at, changes: { [called]: text }, seen: { [called]: seen } });
     });
     editor.replaceChildren(form);
     (name === null ? nameInput : area).focus();
   }
 
-  /** Look at a key: what was read of it is shown at once, and from now on it is read as it changes. */
+  /**
+   * Look at a key: what was read of it is shown at once, and from now on it is read as it changes.
+   * @param {OfKey} of
+   * @param {Element | boolean} ask the button that asks the kernel for that; false: it does so already
+   */
   function watch(of, ask) {
-    chosen = { ...of, id: JSON.stringify([of.service, of.key]) };
+    chosen = of;
     editor.replaceChildren();
     if (ask && host.live) panel.run(ask === true ? null : ask, "watch", of, `look at ${line(`${of.service}/${of.key}`)}`);
     draw(items);
@@ -120,35 +170,35 @@ export function statePanel(host, pinned) {
   });
   service.addEventListener("change", () => {
     offerKeys();
-    key.value = items[service.value]?.keys[0] ?? "";
+    key.value = keysOf(service.value)[0] ?? "";
   });
-  add.addEventListener("click", () => change(null, add));
+  add.addEventListener("click", () => chosen && change(chosen, null, add));
 
   function offerKeys() {
-    const keys = items[service.value]?.keys ?? [];
-    known.replaceChildren(...keys.map((text) => element("option", { value: text })));
+    known.replaceChildren(...keysOf(service.value).map((text) => element("option", { value: text })));
   }
 
   function begin() {
-    const first = pinned.map((id) => JSON.parse(id))[0];
-    const names = Object.keys(items).filter((name) => items[name].keys?.length);
+    const first = pinned.map((id) => /** @type {[string, string]} */ (JSON.parse(id)))[0];
+    const called = Object.keys(items).find((name) => keysOf(name).length);
     if (first) {
       key.value = first[1];
       service.value = first[0];
       begun = true;
       watch({ service: first[0], key: first[1] }, false); // the kernel watches it already
-    } else if (names.length) {
+    } else if (called !== undefined) {
       begun = true;
-      service.value = names[0];
+      service.value = called;
       offerKeys();
-      key.value = items[names[0]].keys[0];
-      watch({ service: names[0], key: key.value }, true);
+      key.value = keysOf(called)[0];
+      watch({ service: called, key: key.value }, true);
     }
   }
 
+  /** @param {Record<string, KeysItem | StateItem>} next */
   function draw(next) {
     items = next;
-    const names = Object.keys(items).filter((name) => items[name].keys);
+    const names = Object.keys(items).filter((name) => "keys" in items[name]);
     if (names.join("\n") !== [...service.options].map((option) => option.value).join("\n")) {
       const was = service.value;
       service.replaceChildren(...names.map((name) => element("option", { value: name, text: line(name) })));
@@ -160,16 +210,16 @@ export function statePanel(host, pinned) {
       if (begun) return;
     }
     picker.hidden = !names.length;
-    const item = chosen && items[chosen.id];
-    const values = item?.values ?? {};
+    const stored = read();
+    const values = stored ?? {};
     title.hidden = !chosen;
-    if (chosen) setText(title.firstChild, line(`${chosen.service}/${chosen.key}`, 100));
+    if (chosen) setText(name, line(`${chosen.service}/${chosen.key}`, 100));
     update(Object.keys(values).sort(), (name) => values[name]);
     table.hidden = !Object.keys(values).length;
-    add.hidden = !item || !host.live;
+    add.hidden = !stored || !host.live;
     empty.hidden = !table.hidden;
-    setText(empty, !names.length ? "No virtual object or workflow is deployed: only those have keys, with a state each." : !chosen ? "No key was called yet. Type one, or send a request to one." : item ? "Nothing is stored for this key." : "Reading…");
-    panel.note(item ? "live" : "");
+    setText(empty, !names.length ? "No virtual object or workflow is deployed: only those have keys, with a state each." : !chosen ? "No key was called yet. Type one, or send a request to one." : stored ? "Nothing is stored for this key." : "Reading…");
+    panel.note(stored ? "live" : "");
   }
   return { node: panel.node, draw };
 }
