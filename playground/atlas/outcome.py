@@ -126,7 +126,7 @@ def judge(
     """
     result, detail = _result(expected, observed)
     if not crashed and result == "right":
-        result, detail = "not reached", "the run did not come to this point again"
+        result, detail = "not reached", "the run did not reach this point again"
     kinds = sorted({*expected.effects, *observed.effects})
     effects = {kind: observed.effects.get(kind, 0) for kind in kinds}
     legal = {kind: expected.effects.get(kind, 0) for kind in kinds}

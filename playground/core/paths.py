@@ -52,17 +52,17 @@ def short_places() -> list[Path]:
 
 
 def short_directory(prefix: str, socket: str) -> Path | None:
-    """A new directory that only its owner may enter, with a path that is short enough for sockets; None if none is.
+    """A new directory that only its owner may enter, with a path short enough for sockets; None if there is no place.
 
     Args:
-        socket: the longest path of a socket, below the directory.
+        socket: the longest path of a socket in it.
     """
     for place in short_places():
         try:
-            made = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+            directory = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         except OSError:
             continue
-        if fits_socket(made / socket):
-            return made
-        made.rmdir()
+        if fits_socket(directory / socket):
+            return directory
+        directory.rmdir()
     return None

@@ -137,7 +137,7 @@ class Trial(Evidence):
 
     @staticmethod
     def ended_again(trace: Trace) -> bool:
-        """Whether a second attempt has come to its end: Restate did not accept the result of the first."""
+        """Whether a second attempt has reached its end, so Restate did not accept the result of the first."""
         return sum(attempt.outcome in ("completed", "disconnected") for attempt in trace.attempts) > 1
 
     def not_accepted(self, trace: Trace) -> str:

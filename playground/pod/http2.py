@@ -1,10 +1,10 @@
-"""Mends how hypercorn 0.18 treats HTTP/2 streams that begin while it is shutting down.
+"""A fix for how hypercorn 0.18 treats HTTP/2 streams that begin while it is shutting down.
 
-A pod that is stopped accepts no more streams, and finishes those that are open. Hypercorn resets a stream that is
-opened meanwhile; but the client's data for it is often in the same packet, and is then looked for in a table that
-does not have it. That KeyError ends the reading of the whole connection. The attempts on it are never given another
-byte, and wait until the pod is killed, half a minute later. So data for streams that are not there is dropped here,
-as HTTP/2 asks for (RFC 9113, 5.1), and counted as received, for the connection's flow control.
+A pod that is being stopped accepts no new streams and finishes the open ones. Hypercorn resets a stream that is opened
+meanwhile. But the client's data for that stream is often in the same packet, and hypercorn looks up the stream in a
+table that does not have it. The KeyError ends the reading of the whole connection: the other attempts on it never get
+another byte, and wait until the pod is killed half a minute later. So data for unknown streams is dropped here, as
+HTTP/2 requires (RFC 9113, 5.1), and acknowledged as received for the flow control of the connection.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import h2.exceptions
 from hypercorn.protocol.h2 import H2Protocol
 
 
-def mend() -> None:
-    """Have hypercorn drop what arrives for a stream that it has reset."""
-    handle = H2Protocol._handle_events  # noqa: SLF001  (the only place where the events pass)
+def fix_hypercorn() -> None:
+    """Make hypercorn drop data for a stream that it has reset."""
+    handle = H2Protocol._handle_events  # noqa: SLF001  (the only place that all events pass)
 
     @functools.wraps(handle)
     async def handled(self: Any, events: list[h2.events.Event]) -> None:

@@ -60,7 +60,7 @@ def _event(kind: str, **data: Any) -> dict[str, Any]:
 
 
 async def _serve(source: Path, tapped: bool, secret: str) -> int:
-    http2.mend()
+    http2.fix_hypercorn()
     app = load_app(source)
     emit([_event("pod.loaded", services=await discover(app))])
     stop = asyncio.Event()

@@ -165,13 +165,13 @@ def _replayed_completion(timeline: Writer, attempt: Attempt, event: kinds.EntryR
 
 
 def asked(timeline: Writer, attempt: Attempt, event: kinds.EntryAsked) -> None:
-    """Its handler has come to the line that asks for an entry: a moment before a new one is sent."""
+    """A line of the handler's code asks for an entry. If the entry is new, it is sent a moment later."""
     row: RowKey = ("entry", -1 if event.entry is None else event.entry)
     if event.signal is not None:
         row = ("signal", event.signal)
     attempt.asked_at[row] = (event.file, event.line)
     if (entry := attempt.trace.rows.get(row)) is not None:
-        _stands(entry, attempt)
+        _place(entry, attempt)
         timeline.touch("entry", attempt.trace.id, row)
 
 
@@ -179,7 +179,7 @@ def executed(timeline: Writer, attempt: Attempt, event: kinds.EntryExecuted) -> 
     """The handler asked for something new."""
     entry = timeline.row(attempt.trace, _row(event.entry), event.type)
     _fill(entry, event)
-    _stands(entry, attempt)
+    _place(entry, attempt)
     attempt.marks[entry.row] = Mark("executed", event.at, None if entry.type in _COMPLETABLE else event.at)
     if entry.type == "Output":
         attempt.trace.value, attempt.trace.failure = entry.value, entry.failure
@@ -258,7 +258,7 @@ def _signal(timeline: Writer, attempt: Attempt, signal: int | str) -> Entry:
     if isinstance(signal, int):
         kind = "Awakeable" if signal >= FIRST_AWAKEABLE else "Cancel"
         entry = timeline.row(attempt.trace, ("signal", signal), kind)
-        _stands(entry, attempt)
+        _place(entry, attempt)
         return entry
     entry = timeline.row(attempt.trace, ("signal", signal), "Signal")
     entry.name = signal
@@ -269,8 +269,8 @@ def _row(entry: int | None) -> RowKey:
     return "entry", -1 if entry is None else entry
 
 
-def _stands(entry: Entry, attempt: Attempt) -> None:
-    """Note where the code asks for an entry. Its pod said so before the entry itself."""
+def _place(entry: Entry, attempt: Attempt) -> None:
+    """Store the line that asked for an entry, which its pod reports before the entry itself."""
     entry.file, entry.line = attempt.asked_at.get(entry.row, (entry.file, entry.line))
 
 

@@ -83,15 +83,15 @@ def lighten(
 def _repeated(events: Sequence[Event], dropped: Counter[str]) -> set[int]:
     """Positions of events that later ones of the same kind have made redundant."""
     gone: set[int] = set()
-    seen: Counter[Hashable] = Counter()
+    counts: Counter[Hashable] = Counter()
     for position in range(len(events) - 1, -1, -1):
         event = events[position]
-        for kind, most, said, whose in _RULES:
+        for kind, most, name, whose in _RULES:
             if isinstance(event, kind):
-                seen[whose(event)] += 1
-                if seen[whose(event)] > most:
+                counts[whose(event)] += 1
+                if counts[whose(event)] > most:
                     gone.add(position)
-                    dropped[said] += 1
+                    dropped[name] += 1
                 break
     return gone
 

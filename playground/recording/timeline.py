@@ -35,7 +35,7 @@ class Timeline:
     """What the events of a recording add up to.
 
     Attributes:
-        invocations: traces by invocation id, in the order they were first seen.
+        invocations: traces by invocation id, in the order in which they were first seen.
         pods: pods by name, in the order they started.
         revisions: deployed revisions by name, in order.
         states: the state of each object that was read so far: (service, key) -> {name: value as text}.

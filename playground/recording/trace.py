@@ -57,7 +57,7 @@ class Entry:
         failure: (code, message) it ended with.
         callee: invocation id of a call.
         until: Unix seconds, the end of a sleep or of a delayed call.
-        file: the file of the service's own code that asked for it, last, as a path in its folder; empty if none did.
+        file: the file in the service's own folder that last asked for it, as a path within that folder; may be empty.
         line: the line in that file, from 1; 0 if there is none.
     """
 

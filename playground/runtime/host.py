@@ -89,9 +89,9 @@ class Host:
         exempt_loopback()
         recording = Recording() if recording is None else recording
         directory = data_directory(data_dir)
-        made = make_backend(backend, directory, data_dir is None, settings, recording)
+        runner = make_backend(backend, directory, data_dir is None, settings, recording)
         engine = Engine()
-        host = cls(made, engine, directory, recording, settings)
+        host = cls(runner, engine, directory, recording, settings)
         try:
             engine.run(host._start())
         except BaseException:

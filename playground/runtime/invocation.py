@@ -252,7 +252,10 @@ def standing(trace: Trace) -> tuple[str, str]:
     last = trace.attempts[-1] if trace.attempts else None
     if trace.status == "suspended" and last:
         waits = [str(trace.rows[row]) for row in last.waits_for if row in trace.rows]
-        return f"It is suspended, waiting for: {', '.join(waits) or 'something unknown'}.", "Give it what it waits for."
+        return (
+            f"It is suspended, waiting for: {', '.join(waits) or 'something unknown'}.",
+            "inv shows what it waits for. If that comes by itself: inv.result(timeout=60)",
+        )
     if trace.status == "paused":
         failed = f" Its last attempt failed: {trace.last_failure}" if trace.last_failure else ""
         return f"It is paused: no attempt is made until it is resumed.{failed}", "inv.resume(), or inv.kill()"

@@ -57,7 +57,7 @@ def mixed() -> Atlas:
         outcome(point(PLACES[2]), result="stuck", detail="Shop/buy: journal mismatch, on every retry", number=3),
         outcome(point("after it"), result="wrong", detail="it returned 1 instead of 2", payment=0, number=4),
         outcome(point("at the end"), result="failed", detail="500: no", email=5, number=5),
-        outcome(point("never"), result="not reached", detail="the run did not come to this point again", number=6),
+        outcome(point("never"), result="not reached", detail="the run did not reach this point again", number=6),
     ]
     return Atlas("Shop/buy", "pod", [o.points[0] for o in outcomes], outcomes, runs(len(outcomes)))
 

@@ -64,7 +64,7 @@ def test_a_stream_that_begins_too_late_harms_none_that_is_open(pieces: int, monk
     from hypercorn.protocol.h2 import H2Protocol
 
     monkeypatch.setattr(H2Protocol, "_handle_events", H2Protocol._handle_events)
-    http2.mend()
+    http2.fix_hypercorn()
 
     async def drained() -> None:
         with socket.socket() as listening:

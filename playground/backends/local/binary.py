@@ -146,8 +146,9 @@ def _version_of(path: Path) -> str:
     except subprocess.TimeoutExpired as error:
         raise _Unusable(f"{path} --version gave no answer for 20 s.") from error
     if not (match := re.match(r"restate-server (\d\S*)", done.stdout)):
-        said = (done.stdout or done.stderr).strip().splitlines()
-        raise _Unusable(f"{path} --version says {said[0][:80] if said else 'nothing'!r}: that is no restate-server.")
+        output = (done.stdout or done.stderr).strip().splitlines()
+        says = output[0][:80] if output else "nothing"
+        raise _Unusable(f"{path} --version says {says!r}: that is not a restate-server.")
     return match[1]
 
 
