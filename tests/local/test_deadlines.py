@@ -50,6 +50,9 @@ def waiting(pg: Playground) -> Invocation:
 @contextmanager
 def stopped(process: psutil.Process) -> Iterator[None]:
     process.suspend()
+    # A thread of it may be about to answer: the signal is delivered to each in its turn.
+    tasks = Path(f"/proc/{process.pid}/task")
+    eventually(lambda: all(" T " in (task / "stat").read_text() for task in tasks.iterdir()))
     try:
         yield
     finally:
