@@ -45,16 +45,16 @@ endif
 server: $(STAMP)
 	@$(PY) -m playground server --fetch
 
-# What has a real server is run one after the other: much of it is about what happens when.
+# What has a real server mostly waits, for what happens when: four files at a time.
 python: $(STAMP)
-	$(PY) -m pytest --numprocesses=2 --dist=loadfile tests/unit $(ARGS)
-	$(PY) -m pytest -m "not browser and not cluster and not lessons" --ignore=tests/unit $(ARGS)
+	$(PY) -m pytest --numprocesses=4 --dist=loadfile tests/unit $(ARGS)
+	$(PY) -m pytest --numprocesses=4 --dist=loadfile -m "not browser and not cluster and not lessons" --ignore=tests/unit $(ARGS)
 
 # What this release of the Restate server can switch on, the next one has on by default: the same has to hold with it.
 # These are the tests whose answers rest on what differs; NEXT=tests/local runs every one of them that way.
 NEXT ?= $(addprefix tests/local/test_,features.py backend.py revisions.py panels.py lens.py truths.py)
 python-next: $(STAMP)
-	PLAYGROUND_RESTATE_FEATURES=vqueues,protocol-v7 $(PY) -m pytest --numprocesses=2 --dist=loadfile $(NEXT) $(ARGS)
+	PLAYGROUND_RESTATE_FEATURES=vqueues,protocol-v7 $(PY) -m pytest --numprocesses=4 --dist=loadfile $(NEXT) $(ARGS)
 
 # Each notebook with all answers to its exercises, wrong ones first. They mostly wait: four at a time.
 lessons: $(STAMP)
