@@ -306,9 +306,20 @@ class Playground:
             WaitTimeout: the number of pods is another one after that time.
         """
         if not self.runtime.wait_until(lambda: len(self.pods) == pods, timeout):
+            with self.recording.lock:
+                timeline = self.recording.timeline
+                there = [
+                    f"{pod.name} is {pod.phase}, with "
+                    + (
+                        ", ".join(timeline.open[pod.name, number].trace.target for number in sorted(pod.open))
+                        or "no work"
+                    )
+                    for pod in timeline.pods.values()
+                    if pod.alive
+                ]
             raise WaitTimeout(
-                f"There are {len(self.pods)} pod(s) after {timeout:g} s, not {pods}.",
-                "A pod is stopped when it has been without work for the idle window.",
+                f"There are {len(there)} pod(s) after {timeout:g} s, not {pods}.",
+                f"A pod is stopped when it has been without work for the idle window. {'; '.join(there)}".strip(),
                 "pg.pods shows them, and pg.invocations what they may be working on.",
             )
         return self.pods

@@ -283,3 +283,24 @@ def test_an_unknown_backend() -> None:
     with pytest.raises(StartError) as raised:
         Playground.open("docker")
     check(raised.value, what="no backend 'docker'", fix='backend="local"')
+
+
+def test_pods_that_do_not_go_are_named_with_their_work(pg: Playground) -> None:
+    pg.deploy(name="busy", source=BUSY)
+    invocation = pg.send("Busy/work").wait_for(entry="work")
+    with pytest.raises(WaitTimeout, match=r"pod\(s\) after 0.1 s, not 0") as error:
+        pg.wait_for(pods=0, timeout=0.1)
+    assert f"{invocation.attempts[0].pod} is ready, with Busy/work" in error.value.why
+    invocation.result()
+
+
+BUSY = """
+import asyncio
+import restate
+
+busy = restate.Service("Busy")
+
+@busy.handler()
+async def work(ctx: restate.Context) -> None:
+    await ctx.run_typed("work", asyncio.sleep, delay=1.0)
+"""
