@@ -9,12 +9,12 @@ name the same place in every run that takes the same path, whatever the timing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from playground.pod.gate import Boundary, boundary
-from playground.recording import Event, Timeline, Trace
+from playground.recording import Timeline, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +57,25 @@ class Point:
         return f"{self.invocation}: {self.name}"
 
 
-def frame_points(events: Iterable[Event], timeline: Timeline, role_of: Mapping[str, str], act: str) -> list[Point]:
+def frame_points(timeline: Timeline, role_of: Mapping[str, str], act: str) -> list[Point]:
     """Every frame boundary of a recorded run, in order; those of a callee come after its call.
 
     Args:
-        events: the recording of a clean run.
-        timeline: folded from it.
+        timeline: of a clean run.
         role_of: the role of each invocation of the run.
         act: what is to happen there: "kill" or "server".
     """
-    streams: dict[tuple[str, int], str] = {}
-    counts: Counter[tuple[str, Boundary]] = Counter()
     points: dict[str, list[Point]] = {role: [] for role in role_of.values()}
-    for event in events:
-        stream = (event.data.get("pod", ""), event.data.get("attempt", 0))
-        if event.kind == "attempt.started":
-            streams[stream] = event.data["invocation"]
-        where = boundary({**event.data, "kind": event.kind})
-        role = role_of.get(streams.get(stream, ""))
-        if where is None or role is None:
-            continue
-        counts[role, where] += 1
-        trace = timeline.invocations[streams[stream]]
-        name = _name(event.kind, event.data, where, counts[role, where], trace)
-        points[role].append(Point(act, role, where, counts[role, where], trace.target, name))
+    for invocation, role in role_of.items():
+        trace = timeline.invocations[invocation]
+        counts: Counter[Boundary] = Counter()
+        for event in (event for attempt in trace.attempts for event in attempt.events):
+            where = boundary({**event.data, "kind": event.kind})
+            if where is None:
+                continue
+            counts[where] += 1
+            name = _name(event.kind, event.data, where, counts[where], trace)
+            points[role].append(Point(act, role, where, counts[where], trace.target, name))
     return list(_in_order(points, "0"))
 
 

@@ -187,7 +187,7 @@ class Sweep:
                 points = effect_points(timeline, role_of)
             else:
                 act = "kill" if self._plan.target == "pod" else "server"
-                points = frame_points(recording.events, timeline, role_of, act)
+                points = frame_points(timeline, role_of, act)
         observed = [run.observed for run in runs]
         usual: dict[tuple[str, str], int] = {}
         for step in (step for each in observed for step in each.steps):

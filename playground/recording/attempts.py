@@ -34,6 +34,7 @@ def started(timeline: Writer, event: kinds.AttemptStarted) -> None:
     trace.target, trace.raw_id = event.target or trace.target, event.id or trace.raw_id
     pod, number = event.pod, event.attempt
     attempt = Attempt(trace, len(trace.attempts) + 1, pod, event.at, event.known)
+    attempt.events.append(event)
     attempt.ordinal = timeline.number_pod(pod)
     attempt.revision = timeline.pods[pod].revision if pod in timeline.pods else ""
     if trace.attempts and trace.attempts[-1].outcome == "completed":

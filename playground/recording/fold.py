@@ -48,6 +48,8 @@ class Fold(Writer):
         kind = type(event)
         if isinstance(event, kinds.OfAttempt) and kind is not kinds.AttemptStarted:
             attempt = self.open.get((event.pod, event.attempt))
+            if attempt is not None:
+                attempt.events.append(event)
             if attempt is not None and (fold := attempts.FOLDS.get(kind)):
                 fold(self, attempt, event)
                 self.touch("attempt", attempt.trace.id, attempt.number)

@@ -21,6 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from playground.recording.events import Event
+
 How = Literal["executed", "replayed", "cut off", "failed", "delivered", "awaited"]
 Outcome = Literal["running", "completed", "suspended", "failed", "killed", "crashed", "stopped", "disconnected"]
 Became = Literal["happened", "repeated", "refused"]
@@ -128,6 +130,7 @@ class Attempt:
         asked_at: file and line that asked for each entry, by row, including replayed ones.
         waits_for: what it was suspended on.
         marks: what became of each entry, by row.
+        events: what its pod has said of it, in order.
     """
 
     trace: Trace = field(repr=False)
@@ -141,6 +144,7 @@ class Attempt:
     stacktrace: str = ""
     failed_at: tuple[str, int] | None = None
     asked_at: dict[RowKey, tuple[str, int]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list, repr=False)
     waits_for: list[RowKey] = field(default_factory=list)
     marks: dict[RowKey, Mark] = field(default_factory=dict)
     seen_entries: int = 0

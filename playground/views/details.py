@@ -72,7 +72,7 @@ def details(recording: Recording, invocation: str, row: str) -> Details | None:
         entry = next((e for e in trace.entries if row_id(e.row) == row), None) if trace else None
         if trace is None or entry is None:
             return None
-        frames = _frames(recording.events, trace)
+        frames = _frames(trace)
         return _details(timeline, trace, entry, frames.get(row, []))
 
 
@@ -80,9 +80,8 @@ def all_details(recording: Recording, traces: Iterable[Trace]) -> dict[str, Deta
     """The details of every entry of these invocations, by the model's entry id."""
     found = {}
     with recording.lock:
-        events = recording.events
         for trace in traces:
-            frames = _frames(events, trace)
+            frames = _frames(trace)
             for entry in trace.entries:
                 row = row_id(entry.row)
                 found[f"{trace.id}/{row}"] = _details(recording.timeline, trace, entry, frames.get(row, []))
@@ -124,24 +123,13 @@ def _source(timeline: Timeline, trace: Trace, entry: Entry) -> Source | None:
     }
 
 
-def _frames(events: Iterable[Event], trace: Trace) -> dict[str, list[Frame]]:
-    """By row: the frames that concern it."""
+def _frames(trace: Trace) -> dict[str, list[Frame]]:
+    """By row: the frames that concern it, in every attempt."""
     found: dict[str, list[Frame]] = {}
-    numbers: dict[tuple[str, int], int] = {}  # which of its attempts runs where now
-    begun = 0
-    for event in events:
-        if not isinstance(event, kinds.OfAttempt):
-            continue
-        where = (event.pod, event.attempt)
-        if isinstance(event, kinds.AttemptStarted):
-            numbers.pop(where, None)
-            if event.invocation == trace.id:
-                begun += 1
-                numbers[where] = begun
-        elif number := numbers.get(where):
-            frame = _frame(event, number, trace)
+    for attempt in trace.attempts:
+        for event in attempt.events[1:]:  # the first only says that it starts
             for row in _rows(event):
-                found.setdefault(row, []).append(frame)
+                found.setdefault(row, []).append(_frame(event, attempt.number, trace))
     return found
 
 
@@ -156,7 +144,7 @@ def _rows(event: Event) -> list[str]:
     return []
 
 
-def _frame(event: kinds.OfAttempt, attempt: int, trace: Trace) -> Frame:
+def _frame(event: Event, attempt: int, trace: Trace) -> Frame:
     """What one frame said, and whether it came from the server or from the pod."""
     data = event.data
     to_pod = isinstance(event, kinds.EntryReplayed | kinds.EntryCompleted)
