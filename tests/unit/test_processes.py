@@ -125,6 +125,9 @@ def test_what_hears_of_an_end_may_stumble(tmp_path: Path) -> None:
         await processes.signal(first, signal.SIGKILL)
         await processes.signal(second, signal.SIGKILL)
         assert await ended == -signal.SIGKILL
+        async with asyncio.timeout(20):  # the two may be heard of in either order
+            while not heard:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         assert heard == ["stumbled"]
 
     kept(tmp_path, work)
