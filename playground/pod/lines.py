@@ -28,30 +28,30 @@ from typing import Any
 from restate.server_context import ServerInvocationContext
 from restate.vm import VMWrapper
 
-COMMANDS = (
-    "sys_input",
-    "sys_write_output_success",
-    "sys_get_state",
-    "sys_get_state_keys",
-    "sys_set_state",
-    "sys_clear_state",
-    "sys_clear_all_state",
-    "sys_sleep",
-    "sys_call",
-    "sys_send",
-    "sys_run",
-    "sys_resolve_awakeable",
-    "sys_reject_awakeable",
-    "sys_resolve_signal",
-    "sys_reject_signal",
-    "sys_get_promise",
-    "sys_peek_promise",
-    "sys_complete_promise_success",
-    "sys_complete_promise_failure",
-    "sys_cancel",
-    "attach_invocation",
-)
-"""The methods that write one command each (restate-sdk 1.3; any that a release lacks are skipped)."""
+COMMANDS = {
+    "sys_input": "Input",
+    "sys_write_output_success": "Output",
+    "sys_get_state": "GetState",
+    "sys_get_state_keys": "GetStateKeys",
+    "sys_set_state": "SetState",
+    "sys_clear_state": "ClearState",
+    "sys_clear_all_state": "ClearAllState",
+    "sys_sleep": "Sleep",
+    "sys_call": "Call",
+    "sys_send": "OneWayCall",
+    "sys_run": "Run",
+    "sys_resolve_awakeable": "CompleteAwakeable",
+    "sys_reject_awakeable": "CompleteAwakeable",
+    "sys_resolve_signal": "SendSignal",
+    "sys_reject_signal": "SendSignal",
+    "sys_get_promise": "GetPromise",
+    "sys_peek_promise": "PeekPromise",
+    "sys_complete_promise_success": "CompletePromise",
+    "sys_complete_promise_failure": "CompletePromise",
+    "sys_cancel": "SendSignal",
+    "attach_invocation": "AttachInvocation",
+}
+"""The methods that write one command each, and its type (restate-sdk 1.3; any that a release lacks are skipped)."""
 FIRST_AWAKEABLE = 17
 """The signal number of an invocation's first awakeable."""
 
@@ -67,6 +67,7 @@ class Lines:
             awakeable.
 
     Attributes:
+        latest: the method that asked for the latest command, with its arguments.
         failed_at: where the error was raised that ended the attempt, if one did.
     """
 
@@ -74,6 +75,7 @@ class Lines:
         self._tell = tell
         self._commands = self._awakeables = 0
         self.failed_at: Place | None = None
+        self.latest: tuple[str, tuple[Any, ...], dict[str, Any]] | None = None
 
     def command(self, place: Place | None) -> None:
         """Count a command that was asked for, and report its place."""
@@ -94,6 +96,18 @@ class Lines:
     def failed(self, place: Place | None) -> None:
         """Remember the place of the error that ends the attempt."""
         self.failed_at = place
+
+    @property
+    def asked(self) -> str:
+        """What was asked for last, as the journal would have it: "Run send email"."""
+        if self.latest is None:
+            return ""
+        method, args, options = self.latest
+        given = inspect.signature(getattr(VMWrapper, method)).bind(*args, **options).arguments
+        label = given.get("name") or ""
+        if "service" in given:
+            label = "/".join(part for part in (given["service"], given.get("key"), given["handler"]) if part)
+        return f"{COMMANDS.get(method, 'Output')} {label}".rstrip()
 
 
 LINES: ContextVar[Lines | None] = ContextVar("playground_lines", default=None)
@@ -134,6 +148,8 @@ def install(root: Path) -> None:
         def wrapper(*args: Any, **options: Any) -> Any:
             if (lines := LINES.get()) is not None:
                 tell(lines, where())
+                if tell is Lines.command:
+                    lines.latest = method, args, options
             return wrapped(*args, **options)
 
         setattr(VMWrapper, method, wrapper)

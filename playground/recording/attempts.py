@@ -97,6 +97,7 @@ def failed(timeline: Writer, attempt: Attempt, event: kinds.AttemptFailed) -> No
     attempt.failure = (event.code, event.message)
     attempt.stacktrace = event.stacktrace
     attempt.failed_at = (event.file, event.line) if event.file else None
+    attempt.asked_instead, attempt.mismatch_at = event.asked, event.entry
     row = _row(event.entry)
     mark, entry = attempt.marks.get(row), attempt.trace.rows.get(row)
     if attempt.mismatch:

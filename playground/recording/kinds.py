@@ -222,6 +222,7 @@ class AttemptFailed(OfAttempt):
     name: Text = ""
     file: Text = ""
     line: Count = 0
+    asked: Text = ""
 
 
 @event("attempt.ended", by="pod")

@@ -126,6 +126,8 @@ class Attempt:
         outcome: how it ended, or "running".
         failure: (code, message) it failed with.
         stacktrace: that failure's, as the SDK reported it.
+        asked_instead: if it did not fit its journal: what the code asked for, "Run send letter".
+        mismatch_at: the index of the command at which it failed; None if it was none.
         failed_at: file and line in the service's own code that raised it, if that is where it was raised.
         asked_at: file and line that asked for each entry, by row, including replayed ones.
         waits_for: what it was suspended on.
@@ -143,6 +145,8 @@ class Attempt:
     failure: tuple[int, str] | None = None
     stacktrace: str = ""
     failed_at: tuple[str, int] | None = None
+    asked_instead: str = ""
+    mismatch_at: int | None = None
     asked_at: dict[RowKey, tuple[str, int]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list, repr=False)
     waits_for: list[RowKey] = field(default_factory=list)

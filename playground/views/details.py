@@ -11,6 +11,7 @@ from typing import NotRequired, TypedDict
 
 from playground.errors import RecordingError
 from playground.recording import Entry, Event, Recording, Timeline, Trace, kinds
+from playground.recording.mismatch import explain
 from playground.recording.timeline import awakeable_id
 from playground.views.actions import Actions
 from playground.views.model import row_id
@@ -58,6 +59,7 @@ class Details(_In):
     out: NotRequired[Value]
     awakeable: NotRequired[str]
     source: NotRequired[Source]
+    mismatch: NotRequired[str]
 
 
 def details(recording: Recording, invocation: str, row: str) -> Details | None:
@@ -96,6 +98,9 @@ def _details(timeline: Timeline, trace: Trace, entry: Entry, frames: list[Frame]
         told["out"] = _value(entry.result, entry.result_size)
     if entry.type == "Awakeable" and trace.raw_id:
         told["awakeable"] = awakeable_id(trace.raw_id, int(entry.row[1]))
+    explained = [each for attempt in trace.attempts if (each := explain(timeline, trace, attempt))]
+    if why := [str(each) for each in explained if ("entry", each.index) == entry.row]:
+        told["mismatch"] = why[-1]
     if source := _source(timeline, trace, entry):
         told["source"] = source
     return told

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 from playground.core.text import NONE, clean, one_line, plural, table
 from playground.recording import Attempt, Effect, Entry, Pod, Timeline, Trace
+from playground.recording.mismatch import explain
 
 
 def invocation_table(trace: Trace, timeline: Timeline) -> str:
@@ -28,7 +29,14 @@ def invocation_table(trace: Trace, timeline: Timeline) -> str:
     top = [pods]
     if len({attempt.revision for attempt in trace.attempts}) > 1:  # it was moved to another one
         top.append(["", "revision", *(attempt.revision or "?" for attempt in trace.attempts)])
-    return table(head, [*top, *rows, ends], f"{clean(trace.target)}: {summary(trace, timeline)}")
+    lines = [table(head, [*top, *rows, ends], f"{clean(trace.target)}: {summary(trace, timeline)}")]
+    return "\n".join([*lines, *mismatches(trace, timeline)])
+
+
+def mismatches(trace: Trace, timeline: Timeline) -> list[str]:
+    """Why attempts did not fit the journal, each reason once, in the order in which they came up."""
+    explained = (explain(timeline, trace, attempt) for attempt in trace.attempts)
+    return list(dict.fromkeys(one_line(each) for each in explained if each is not None))
 
 
 def summary(trace: Trace, timeline: Timeline) -> str:

@@ -151,3 +151,74 @@ async def go(ctx: restate.Context) -> None:
     assert mismatch.asked_at["entry", 1] == ("moody.py", 11)
     assert invocation.attempts[0].asked_at["entry", 1] == ("moody.py", 9)
     invocation.kill()
+    assert (
+        "Journal mismatch at 1: the journal has Run one (moody.py:9 of moody-00001), but the code asks for Sleep"
+        " (moody.py:11 of moody-00001). It looks like the environment of the pod: read it in a step"
+    ) in repr(invocation)
+
+
+MOODY = """
+import datetime, random, time, uuid
+import restate
+moody = restate.Service("Moody")
+TURNS = []
+
+def turn():
+    return {turn}
+
+@moody.handler()
+async def go(ctx: restate.Context) -> None:
+    when = await ctx.time()
+    lucky = ctx.random().random()
+    TURN
+    await ctx.run_typed(f"step {{name}}", lambda: uuid.uuid4().hex)  # asks
+    raise ValueError("again")
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        ("name = random.random()", "a random number that is not in the journal: use ctx.random()."),
+        ("name = uuid.uuid4()", "an id that is not in the journal: use ctx.uuid()."),
+        ("name = time.time()", "the time, which is another one in each attempt: use await ctx.time()."),
+        ("name = datetime.datetime.now()", "the time, which is another one in each attempt"),
+        ("TURNS.append(1); name = len(TURNS)", "a variable outside of the handler, which a new pod does not have"),
+    ],
+)
+def test_what_a_mismatch_looks_like_is_said_with_the_durable_way(deployed: Playground, code: str, cause: str) -> None:
+    source = MOODY.format(turn="0").replace("TURN\n", f"{code}\n")
+    deployed.deploy(name="moody", source=source, breaking=True)
+    invocation = deployed.send("Moody/go")
+    eventually(lambda: any(attempt.mismatch for attempt in invocation.attempts))
+    said = repr(invocation)
+    invocation.kill()
+    line = next(n for n, text in enumerate(source.splitlines(), 1) if text.endswith("# asks"))
+    revision = deployed.services["moody"].revision
+    place = f"(moody.py:{line} of {revision})"
+    assert "the journal has Run step " in said
+    assert said.count(place) == 2 * said.count("Journal mismatch at")
+    assert f"It looks like {cause}" in said
+
+
+def test_a_mismatch_after_a_change_names_both_revisions(deployed: Playground) -> None:
+    source = """
+import restate
+changing = restate.Service("Changing")
+
+@changing.handler()
+async def go(ctx: restate.Context) -> None:
+    await ctx.run_typed("before", lambda: 1)
+    await ctx.awakeable()[1]
+"""
+    deployed.deploy(name="changing", source=source)
+    invocation = deployed.send("Changing/go").wait_for(status="suspended")
+    deployed.deploy(name="changing", source=source.replace('"before"', '"after"'))
+    invocation.resume("latest")
+    eventually(lambda: any(attempt.mismatch for attempt in invocation.attempts))
+    said = repr(invocation)
+    invocation.kill()
+    assert (
+        "Journal mismatch at 1: the journal has Run before (changing.py:7 of changing-00001), but the code asks for"
+        " Run after (changing.py:7 of changing-00002). It looks like changed code: resume it on the revision that"
+    ) in said

@@ -50,6 +50,7 @@ export function makeDetails(lens) {
       value(["Input", "Output"].includes(entry.type) ? "Value" : "Value in", details.in, entry, "in"),
       value("Value out", details.out, entry, "out"),
       entry.failure ? fact("Failure", `${entry.failure[0]}: ${entry.failure[1]}`) : null,
+      details.mismatch ? fact("Why it does not fit", details.mismatch) : null,
       details.awakeable ? fact("Awakeable", details.awakeable, true) : null,
       entry.callee ? fact("Invocation", entry.callee, true) : null,
       details.source ? source(details.source) : null,

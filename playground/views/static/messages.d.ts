@@ -198,6 +198,7 @@ export type Details = {
   out?: Value;
   awakeable?: string;
   source?: Source;
+  mismatch?: string;
 };
 
 /** A value as the recording has it; `size` of all of it in bytes, `cut` if that is more than is here. */
