@@ -45,10 +45,9 @@ endif
 server: $(STAMP)
 	@$(PY) -m playground server --fetch
 
-# What has a real server mostly waits, for what happens when: four files at a time.
+# What has a real server mostly waits, for what happens when: four files at a time. Unit tests come last and fill the gaps.
 python: $(STAMP)
-	$(PY) -m pytest --numprocesses=4 --dist=loadfile tests/unit $(ARGS)
-	$(PY) -m pytest --numprocesses=4 --dist=loadfile -m "not browser and not cluster and not lessons" --ignore=tests/unit $(ARGS)
+	$(PY) -m pytest --numprocesses=4 --dist=loadfile -m "not browser and not cluster and not lessons" $(ARGS)
 
 # What this release of the Restate server can switch on, the next one has on by default: the same has to hold with it.
 # These are the tests whose answers rest on what differs; NEXT=tests/local runs every one of them that way.
