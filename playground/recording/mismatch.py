@@ -59,10 +59,22 @@ class Mismatch:
     cause: str
     remedy: str
 
+    @property
+    def lines(self) -> list[str]:
+        """The same for a table: a line each for what the journal has, what the code asks for, and why."""
+        wants = self.code or "something else"
+        width = max(len(self.journal), len(wants))
+        return [
+            f"Journal mismatch at entry {self.index}:",
+            f"  the journal has    {self.journal:{width}}  {self.written or ''}".rstrip(),
+            f"  the code asks for  {wants:{width}}  {self.asked or ''}".rstrip(),
+            *([f"  It looks like {self.cause}: {self.remedy}"] if self.cause else []),
+        ]
+
     def __str__(self) -> str:
         has = f"{self.journal}{f' ({self.written})' if self.written else ''}"
         wants = f"{self.code or 'something else'}{f' ({self.asked})' if self.asked else ''}"
-        said = f"Journal mismatch at {self.index}: the journal has {has}, but the code asks for {wants}."
+        said = f"Journal mismatch at entry {self.index}: the journal has {has}, but the code asks for {wants}."
         return " ".join([said, *([f"It looks like {self.cause}: {self.remedy}"] if self.cause else [])])
 
 

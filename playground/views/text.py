@@ -35,8 +35,8 @@ def invocation_table(trace: Trace, timeline: Timeline) -> str:
 
 def mismatches(trace: Trace, timeline: Timeline) -> list[str]:
     """Why attempts did not fit the journal, each reason once, in the order in which they came up."""
-    explained = (explain(timeline, trace, attempt) for attempt in trace.attempts)
-    return list(dict.fromkeys(one_line(each) for each in explained if each is not None))
+    explained = dict.fromkeys(explain(timeline, trace, attempt) for attempt in trace.attempts)
+    return [one_line(line) for each in explained if each is not None for line in each.lines]
 
 
 def summary(trace: Trace, timeline: Timeline) -> str:

@@ -154,7 +154,7 @@ def cells(story: Story, entry: str) -> list[str]:
     """What the table says of an entry, attempt by attempt."""
     timeline = Fold(story.events)
     table = invocation_table(timeline.invocations["inv_1"], timeline)
-    (line,) = [line for line in table.splitlines() if entry in line and not line.startswith("Journal mismatch")]
+    (line,) = [line for line in table.partition("\nJournal mismatch")[0].splitlines() if entry in line]
     return re.split(r" {2,}", line.split(entry)[1].strip())
 
 
