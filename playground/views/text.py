@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 from playground.core.text import NONE, clean, one_line, plural, table
 from playground.recording import Attempt, Effect, Entry, Pod, Timeline, Trace
-from playground.recording.mismatch import explain
+from playground.recording.mismatch import Mismatch, Place, explain
 
 
 def invocation_table(trace: Trace, timeline: Timeline) -> str:
@@ -35,8 +35,11 @@ def invocation_table(trace: Trace, timeline: Timeline) -> str:
 
 def mismatches(trace: Trace, timeline: Timeline) -> list[str]:
     """Why attempts did not fit the journal, each reason once, in the order in which they came up."""
-    explained = dict.fromkeys(explain(timeline, trace, attempt) for attempt in trace.attempts)
-    return [one_line(line) for each in explained if each is not None for line in each.lines]
+    reasons: dict[tuple[int, Place | None, Place | None], Mismatch] = {}
+    for each in (explain(timeline, trace, attempt) for attempt in trace.attempts):
+        if each is not None:
+            reasons.setdefault((each.index, each.written, each.asked), each)
+    return [one_line(line) for each in reasons.values() for line in each.lines]
 
 
 def summary(trace: Trace, timeline: Timeline) -> str:
