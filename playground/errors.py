@@ -112,3 +112,13 @@ class RecordingError(PlaygroundError):
 
 class PlaygroundClosed(PlaygroundError):
     """The playground is closed."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody interrupted a call that was waiting: the stop button, or Ctrl-C. In a notebook it is one line."""
+
+    def __str__(self) -> str:
+        return "the cell no longer waits. What it had asked for goes on; pg.invocations shows it."
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Interrupted: {self}"]

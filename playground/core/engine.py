@@ -15,7 +15,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from playground.errors import PlaygroundClosed
+from playground.errors import Interrupted, PlaygroundClosed
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Engine:
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine on the loop and wait for its result, from any other thread.
 
-        An interrupt (the stop button, Ctrl-C) cancels the coroutine and is raised.
+        An interrupt (the stop button, Ctrl-C) cancels the coroutine and is raised, as `Interrupted`.
 
         Args:
             timeout: seconds until it is cancelled.
@@ -83,6 +83,9 @@ class Engine:
         except concurrent.futures.CancelledError:
             work.close()
             raise closed() from None  # another thread closed it while this one was waiting
+        except KeyboardInterrupt:
+            future.cancel()
+            raise Interrupted from None
         except BaseException:
             future.cancel()
             raise

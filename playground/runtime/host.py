@@ -22,7 +22,7 @@ from playground.core.door import Door
 from playground.core.engine import Engine, closed
 from playground.core.proxies import exempt_loopback
 from playground.core.settings import Settings
-from playground.errors import PlaygroundError, WaitTimeout
+from playground.errors import Interrupted, PlaygroundError, WaitTimeout
 from playground.recording import Recording
 from playground.restate.admin import Admin
 from playground.restate.ingress import Ingress
@@ -250,6 +250,8 @@ class Host:
                 self.check_open()
                 if not grown.wait(max(0.0, deadline - time.monotonic())):
                     return False
+        except KeyboardInterrupt:
+            raise Interrupted from None
         finally:
             stop()
 

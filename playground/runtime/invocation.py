@@ -129,7 +129,17 @@ class Invocation:
             )
 
         wanted = f"the status {status!r}" if status else f"the entry {entry!r}"
-        if not self._host.wait_until(reached, timeout):
+
+        def decided() -> bool:
+            return reached() or (self.trace.done and self.trace.settled)
+
+        if self._host.wait_until(decided, timeout) and not reached():
+            raise WaitTimeout(
+                f"{self.target} did not reach {wanted}, and cannot any more: it has completed.",
+                "inv shows which way it went.",
+                "pg.send(...) sends the request again; inv.result() has what it returned.",
+            )
+        if not reached():
             raise self._waited(f"{self.target} did not reach {wanted} within {timeout:g} s.")
         if status == "suspended":
             with contextlib.suppress(TimeoutError):

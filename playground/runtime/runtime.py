@@ -5,6 +5,7 @@ A notebook's `Playground` (see `playground.session`) is one, and the crash atlas
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -176,10 +177,11 @@ class Runtime(Host):
         serving = [pod for pod in alive if pod.service == name and pod.phase in ("starting", "ready")]
         if not (named or serving):
             listed = ", ".join(pod.name for pod in alive) or "none"
+            near = difflib.get_close_matches(name, {each for pod in alive for each in (pod.name, pod.service)}, 1, 0.5)
             raise PodNotFound(
                 f"There is no pod {name!r} to kill.",
                 f"{name!r} has scaled to zero." if name in self.deployer.services else f"Pods now: {listed}.",
-                "Send a request first; a pod starts when there is work.",
+                f'pg.kill_pod("{near[0]}")' if near else "Send a request first; a pod starts when there is work.",
             )
         return Pod(self, (named or serving)[-1].name).kill()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -304,3 +305,27 @@ busy = restate.Service("Busy")
 async def work(ctx: restate.Context) -> None:
     await ctx.run_typed("work", asyncio.sleep, delay=1.0)
 """
+
+
+def test_what_cannot_come_any_more_is_not_waited_for(pg: Playground) -> None:
+    pg.deploy(name="busy", source=BUSY)
+    invocation = pg.send("Busy/work")
+    assert invocation.result() is None
+    began = time.monotonic()
+    with pytest.raises(
+        WaitTimeout, match=r"did not reach the status 'suspended', and cannot any more: it has completed"
+    ):
+        invocation.wait_for(status="suspended", timeout=300)
+    with pytest.raises(WaitTimeout, match="did not reach the entry 'no such step', and cannot any more"):
+        invocation.wait_for(entry="no such step", timeout=300)
+    assert time.monotonic() - began < 100
+    assert invocation.wait_for(entry="work").wait_for(status="completed") is invocation
+
+
+def test_a_pod_that_is_nearly_named_is_offered(pg: Playground) -> None:
+    pg.deploy(name="busy", source=BUSY)
+    invocation = pg.send("Busy/work").wait_for(entry="work")
+    with pytest.raises(PodNotFound) as error:
+        pg.kill_pod("bus")
+    assert error.value.fix == 'pg.kill_pod("busy")'
+    invocation.result()
