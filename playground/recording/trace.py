@@ -61,6 +61,7 @@ class Entry:
         until: Unix seconds, the end of a sleep or of a delayed call.
         file: the file in the service's own folder that last asked for it, as a path within that folder; may be empty.
         line: the line in that file, from 1; 0 if there is none.
+        position: its place among the rows of its invocation, from 0.
     """
 
     row: RowKey
@@ -77,6 +78,7 @@ class Entry:
     until: float | None = None
     file: str = ""
     line: int = 0
+    position: int = 0
 
     @property
     def failed(self) -> bool:

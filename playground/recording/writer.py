@@ -64,7 +64,7 @@ class Writer(Timeline):
         """A row of an invocation, created on first use."""
         entry = trace.rows.get(row)
         if entry is None:
-            entry = trace.rows[row] = Entry(row, kind)
+            entry = trace.rows[row] = Entry(row, kind, position=len(trace.entries))
             trace.entries.append(entry)
         self.touch("entry", trace.id, row)
         return entry

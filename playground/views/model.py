@@ -56,9 +56,11 @@ _In = TypedDict("_In", {"in": str}, total=False)
 class EntryItem(_In):
     """A journal entry: previews of the values that went in and came out, with their sizes in bytes.
 
-    `until` is the end of a sleep or of a delay. `marks` are by the attempt's number.
+    `n` is its place among the rows: a saved notebook has its items in the order of their names. `until` is the end of a
+    sleep or of a delay. `marks` are by the attempt's number.
     """
 
+    n: int
     type: str
     label: NotRequired[str]
     size: NotRequired[int]
@@ -297,7 +299,7 @@ def _entry(timeline: Timeline, trace: Trace, entry: Entry) -> EntryItem:
         for attempt in trace.attempts
         if (mark := attempt.marks.get(entry.row)) is not None and mark.how != "delivered"
     }
-    item: EntryItem = {"type": entry.type, "marks": marks}
+    item: EntryItem = {"n": entry.position, "type": entry.type, "marks": marks}
     if entry.label:
         item["label"] = _text(entry.label, 200)
     if entry.value:

@@ -153,3 +153,18 @@ test("durations", () => {
 test("pods have small signs", () => {
   assert.deepEqual([0, 1, 3, 20, 21].map(circled), ["?", "①", "③", "⑳", "(21)"]);
 });
+
+test("a saved notebook brings the items in the order of their names, and the rows stand as before", () => {
+  const named = (items) => Object.fromEntries(Object.entries(items).sort(([a], [b]) => (a < b ? -1 : 1)));
+  for (const { picture } of [signup, shop]) {
+    const many = structuredClone(picture);
+    const root = many.values.root;
+    // Twelve more rows, so that e10 comes before e2 by name.
+    const length = index(many).root.entries.length;
+    for (let n = 0; n < 12; n += 1) many.tables.entries[`${root}/e${100 + n}`] = { n: length + n, type: "Sleep", marks: {} };
+    const saved = { ...many, tables: Object.fromEntries(Object.entries(many.tables).map(([name, items]) => [name, named(items)])) };
+    const rows = (found) => found.root.entries.map((entry) => entry.row);
+    assert.deepEqual(rows(index(saved)), rows(index(many)));
+    assert.notDeepEqual(Object.keys(saved.tables.entries), Object.keys(many.tables.entries));
+  }
+});

@@ -140,10 +140,12 @@ export type Outcome = "running" | "completed" | "suspended" | "failed" | "killed
 /**
  * A journal entry: previews of the values that went in and came out, with their sizes in bytes.
  *
- * `until` is the end of a sleep or of a delay. `marks` are by the attempt's number.
+ * `n` is its place among the rows: a saved notebook has its items in the order of their names. `until` is the end of a
+ * sleep or of a delay. `marks` are by the attempt's number.
  */
 export type EntryItem = {
   in?: string;
+  n: number;
   type: string;
   label?: string;
   size?: number;

@@ -66,7 +66,10 @@ export function index(picture) {
   const effects = Object.entries(tables.effects).map(([id, item]) => ({ id, ...item }));
   effects.sort((a, b) => a.at - b.at);
   for (const effect of effects) entryOf(traces, effect)?.effects.push(effect);
-  for (const trace of traces.values()) trace.attempts = trace.attempts.filter(Boolean);
+  for (const trace of traces.values()) {
+    trace.attempts = trace.attempts.filter(Boolean);
+    trace.entries.sort((a, b) => a.n - b.n); // a saved notebook has them in the order of their names
+  }
   const root = traces.get(values.root);
   return root ? { values, root, traces, pods, effects } : null;
 }
