@@ -77,6 +77,13 @@ class Invocation(invocation.Invocation):
             return text.invocation_table(self.trace, recording.timeline)
 
 
+class Invocations(list[Invocation]):
+    """Invocations in the order in which they were first seen: a line each."""
+
+    def __repr__(self) -> str:
+        return text.invocations_table([each.trace for each in self], len(self))
+
+
 class Pods(list[pod.Pod]):
     """The pods that exist now, in the order in which they started.
 

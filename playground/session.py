@@ -14,7 +14,7 @@ import httpx
 from playground.core.extras import extra
 from playground.core.settings import Settings
 from playground.errors import DeployError, PlaygroundError, WaitTimeout
-from playground.handles import Invocation, Ledger, Pods, Queue, Revisions, Service, State
+from playground.handles import Invocation, Invocations, Ledger, Pods, Queue, Revisions, Service, State
 from playground.jupyter.link import Ui, route_through_jupyter
 from playground.jupyter.route import Route
 from playground.magic import notebooks_shell, register
@@ -402,9 +402,9 @@ class Playground:
         return self.panel.dashboard()
 
     @property
-    def invocations(self) -> list[Invocation]:
+    def invocations(self) -> Invocations:
         """All invocations that are recorded so far, including those made by handlers."""
-        return [self._handle(trace.id, trace.target) for trace in self.recording.invocations]
+        return Invocations(self._handle(trace.id, trace.target) for trace in self.recording.invocations)
 
     def kill_server(self) -> None:
         """SIGKILL the Restate server, and wait until it is back on the same data."""

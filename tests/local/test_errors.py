@@ -329,3 +329,14 @@ def test_a_pod_that_is_nearly_named_is_offered(pg: Playground) -> None:
         pg.kill_pod("bus")
     assert error.value.fix == 'pg.kill_pod("busy")'
     invocation.result()
+
+
+def test_many_invocations_are_a_line_each(pg: Playground) -> None:
+    pg.deploy(name="busy", source=BUSY)
+    sent = [pg.send("Busy/work", idempotency_key=str(number)) for number in range(3)]
+    for invocation in sent:
+        invocation.result()
+    mine = [line for line in repr(pg.invocations).splitlines() if line.startswith("Busy/work")]
+    assert len(mine) >= 3
+    assert all(line.split() == ["Busy/work", "completed", "1"] for line in mine)
+    assert pg.invocations[-1].id == sent[-1].id
