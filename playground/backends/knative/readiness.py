@@ -123,7 +123,8 @@ def diagnose(pod: Object, events: Sequence[Object] = ()) -> Diagnosis | None:
     Args:
         events: of its namespace, as far as they are known.
     """
-    mine = [one for one in events if one["involvedObject"].get("name") == pod["metadata"]["name"]]
+    # By uid: a StatefulSet's pod has the name of the one before, whose events last an hour.
+    mine = [one for one in events if one["involvedObject"].get("uid") == pod["metadata"]["uid"]]
     return min(_diagnoses(pod, mine), key=lambda one: one.after, default=None)
 
 

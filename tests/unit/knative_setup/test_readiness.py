@@ -13,7 +13,10 @@ from playground.errors import ClusterError
 
 
 def pod(*containers: dict[str, Any], phase: str = "Pending", **status: Any) -> dict[str, Any]:
-    return {"metadata": {"name": "web-1"}, "status": {"phase": phase, "containerStatuses": list(containers), **status}}
+    return {
+        "metadata": {"name": "web-1", "uid": "uid of web-1"},
+        "status": {"phase": phase, "containerStatuses": list(containers), **status},
+    }
 
 
 def container(waiting: dict[str, str] | None = None, image: str = "example/web:1", **more: Any) -> dict[str, Any]:
@@ -26,7 +29,7 @@ def event(reason: str, message: str, name: str = "web-1", at: str = "1") -> dict
         "metadata": {},
         "reason": reason,
         "message": message,
-        "involvedObject": {"name": name},
+        "involvedObject": {"name": name, "uid": f"uid of {name}"},
         "lastTimestamp": at,
     }
 
@@ -91,6 +94,13 @@ def test_a_probe_without_an_answer() -> None:
     events = [event("Unhealthy", "Readiness probe failed: connection refused")]
     reason = only(why_unready("web", [pod(container(), phase="Running")], events))
     assert reason.why == "web-1 runs and is not ready yet: Readiness probe failed: connection refused"
+
+
+def test_what_happened_to_a_pod_of_the_same_name_before_is_no_reason() -> None:
+    before = event("Unhealthy", "Readiness probe failed: connection refused")
+    before["involvedObject"]["uid"] = "another"
+    reason = only(why_unready("web", [pod(container(), phase="Running")], [before]))
+    assert reason.why == "web-1 runs and is not ready yet: no probe has passed"
 
 
 def test_a_mount_that_fails() -> None:
