@@ -7,11 +7,15 @@ was, and `delete` removes what there is, half-made or whole.
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from playground.core.extras import extra
 
 if TYPE_CHECKING:
     from playground.backends.knative.learners import Learner
@@ -26,7 +30,19 @@ Kubeconfig = Annotated[
 ]
 
 
+def needs_kubernetes(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that says what to install, where the extra [knative] is not."""
+
+    @functools.wraps(command)
+    def told(*args: Any, **options: Any) -> None:
+        with extra("knative"):
+            command(*args, **options)
+
+    return told
+
+
 @app.command()
+@needs_kubernetes
 def create(
     manifests: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Take Knative's release files from here.")
@@ -46,6 +62,7 @@ def create(
 
 
 @app.command()
+@needs_kubernetes
 def status() -> None:
     """Say what the cluster is made of, and whether it is ready. Status 1 if something is not."""
     from playground.backends.knative import config
@@ -64,6 +81,7 @@ def status() -> None:
 
 
 @app.command()
+@needs_kubernetes
 def load(
     archives: Annotated[
         list[Path] | None,
@@ -78,6 +96,7 @@ def load(
 
 
 @app.command()
+@needs_kubernetes
 def adopt(
     context: Annotated[
         str, typer.Option(help="The context to use; the current one is never taken unless the file is named.")
@@ -112,6 +131,7 @@ def adopt(
 
 
 @app.command()
+@needs_kubernetes
 def delete(
     learners: Annotated[str, typer.Option(help="Remove a class: how its namespaces begin.")] = "",
     context: Annotated[str, typer.Option(help="The class's cluster.")] = "",

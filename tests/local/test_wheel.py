@@ -78,3 +78,11 @@ def test_what_an_extra_brings_is_named_when_it_is_missed(python: Path, tmp_path:
     done = subprocess.run([python, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert f'-m pip install "{names}"' in done.stderr
+
+
+def test_commands_for_a_cluster_name_their_extra(python: Path, tmp_path: Path) -> None:
+    command = [str(python), "-m", "playground", "cluster", "create"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert '-m pip install "durable-playground[knative]"' in done.stderr
+    assert "Traceback" not in done.stderr
