@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -122,9 +123,10 @@ def adopt(
     choices = Choices(image or None, restate_image or None, storage_class or None)
     if learners:
         _print_class(asyncio.run(prepare(Steps(out), *chosen, choices, count=learners, directory=output, days=days)))
-        out.print(
-            f"To remove the class: python -m playground cluster delete --learners {chosen[2]} --context {chosen[1]}"
-        )
+        undo = ["delete", "--learners", chosen[2], "--context", chosen[1]]
+        if kubeconfig is not None:
+            undo += ["--kubeconfig", str(kubeconfig)]
+        out.print(f"To remove the class: python -m playground cluster {shlex.join(undo)}", markup=False)
         return
     adopted = asyncio.run(take_over(Steps(out), *chosen, choices, force=force))
     out.print(f"\nLessons: PLAYGROUND_BACKEND=knative make lab    (namespace {adopted.namespace})")

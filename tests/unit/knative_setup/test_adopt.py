@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import stat
 from pathlib import Path
 
@@ -246,6 +247,18 @@ def test_a_class(command: Command, cluster: Cluster, kubeconfig: Path, tmp_path:
     assert status == 0
     assert "3 namespaces removed" in out
     assert [name for name in cluster.names("Namespace") if name.startswith("class")] == ["class-99"]
+
+
+def test_a_class_is_removed_by_the_command_that_was_told(
+    command: Command, cluster: Cluster, kubeconfig: Path, tmp_path: Path
+) -> None:
+    elsewhere = kubeconfig.rename(tmp_path / "a class.yaml")
+    del command.environment["KUBECONFIG"]
+    arguments = ("--kubeconfig", str(elsewhere), "--context", "test", "--namespace", "class")
+    _, out, _ = command("adopt", *arguments, "--learners", "1", "--output", str(tmp_path / "out"))
+    told = next(line for line in out.splitlines() if line.startswith("To remove the class: "))
+    assert command(*shlex.split(told.partition(" cluster ")[2]))[0] == 0
+    assert cluster.names("StatefulSet") == []
 
 
 def test_a_class_goes_into_no_other_namespace(
