@@ -383,6 +383,8 @@ class Kubernetes:
             status, message = error.response.status_code, _said(error.response)
             if status == 401:
                 fix = f"Log in to the cluster again: context {self.context} in {self.kubeconfig}"
+            elif status == 403 and "exceeded quota" in message:
+                fix = "Remove services you no longer need, or ask who runs the cluster for a larger quota."
             elif status == 403:
                 what = f"You may not {doing}."
                 fix = (

@@ -30,13 +30,14 @@ ACCOUNT = "learner"
 AT_ONCE = 5
 """How many namespaces are prepared at the same time: thirty starts at once would be slower for all."""
 
+# With room for a Restate and a ledger twice: an atlas is made in a lab, which has its own beside the playground's.
 QUOTA = {
     "requests.cpu": "3",
     "requests.memory": "4Gi",
-    "limits.memory": "8Gi",
+    "limits.memory": "9Gi",
     "pods": "40",
-    "persistentvolumeclaims": "2",
-    "requests.storage": "2Gi",
+    "persistentvolumeclaims": "4",
+    "requests.storage": "3Gi",
 }
 LIMITS = {
     "type": "Container",

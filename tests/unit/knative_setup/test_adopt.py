@@ -175,6 +175,17 @@ def test_interrupted_and_deleted(command: Command, cluster: Cluster, kubeconfig:
     assert cluster.names("Service") == []
 
 
+def test_a_quota_that_is_used_up_is_not_called_a_lack_of_rights(
+    command: Command, cluster: Cluster, kubeconfig: Path
+) -> None:
+    message = 'statefulsets.apps "restate" is forbidden: exceeded quota: theirs, requested: count/statefulsets.apps=1'
+    cluster.refuse["PATCH", "statefulsets/restate"] = (403, message)
+    status, _, err = command("adopt", "--context", "test", "--namespace", "ada")
+    assert status == 1
+    assert "Kubernetes did not apply StatefulSet restate in namespace ada." in err
+    assert "ask who runs the cluster for a larger quota" in err
+
+
 def test_what_cannot_be_changed(command: Command, cluster: Cluster, kubeconfig: Path) -> None:
     message = "StatefulSet is invalid: spec: Forbidden: updates to statefulset spec for fields other than …"
     cluster.refuse["PATCH", "statefulsets/restate"] = (422, message)

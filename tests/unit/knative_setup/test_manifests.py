@@ -147,6 +147,20 @@ def test_the_ledger_never_runs_twice_on_one_file() -> None:
     assert container["env"] == [{"name": "PORT", "value": "8080"}]
 
 
+def test_a_learners_quota_has_room_for_a_lab_beside_the_playground() -> None:
+    playground = Installation().objects("a")
+    claims = [one["spec"] for one in playground if one["kind"] == "PersistentVolumeClaim"]
+    claims += [one["spec"] for each in playground for one in each.get("spec", {}).get("volumeClaimTemplates", [])]
+    asked = [mebibytes(claim["resources"]["requests"]["storage"]) for claim in claims]
+    assert len(asked) == 2
+    assert 2 * len(asked) <= int(learners.QUOTA["persistentvolumeclaims"])
+    assert 2 * sum(asked) <= mebibytes(learners.QUOTA["requests.storage"])
+
+
+def mebibytes(size: str) -> int:
+    return int(size[:-2]) * {"Mi": 1, "Gi": 1024}[size[-2:]]
+
+
 def test_a_learner_may_not_reach_beyond_the_namespace() -> None:
     account = learners.account("class-01")
     kinds = {one["kind"] for one in account}
