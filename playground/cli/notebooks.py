@@ -21,6 +21,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from traitlets.config import Config
 
 from playground.core.paths import CHECKOUT
 from playground.errors import PlaygroundError
@@ -91,17 +92,18 @@ def refresh(path: Path, *, fresh: bool = False, timeout: int = CELL_TIMEOUT) -> 
     """
     before = path.read_text("utf-8")
     notebook, committed = (_parse(before, path) for _ in range(2))
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_name=_KERNEL["name"],
-        resources={"metadata": {"path": str(path.parent)}},
-        record_timing=False,
-        store_widget_state=False,
-        coalesce_streams=True,
-    )
     try:
         with tempfile.TemporaryDirectory() as home:
+            client = NotebookClient(
+                notebook,
+                timeout=timeout,
+                kernel_name=_KERNEL["name"],
+                config=by_sockets(home),
+                resources={"metadata": {"path": str(path.parent)}},
+                record_timing=False,
+                store_widget_state=False,
+                coalesce_streams=True,
+            )
             client.execute(env=_environment(home))
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise NotebookError(
@@ -191,6 +193,15 @@ def check(paths: Sequence[Path]) -> int:
         argv += ["--numprocesses=2", "--dist=loadscope"]
     with tempfile.TemporaryDirectory() as home:
         return subprocess.run([*argv, *map(str, paths)], cwd=ROOT, env=_environment(home)).returncode
+
+
+def by_sockets(folder: str) -> Config:
+    """Jupyter's settings for a kernel that is reached by Unix sockets in a folder.
+
+    By default Jupyter looks for free ports and gives them to the kernel by number; of several kernels that start at
+    once, two may be given the same, and one dies.
+    """
+    return Config({"KernelManager": {"transport": "ipc", "ip": str(Path(folder) / "kernel")}})
 
 
 def _environment(home: str) -> dict[str, str]:

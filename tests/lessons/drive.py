@@ -8,6 +8,7 @@ an answer is checked at the very place, and in the very state, in which a learne
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from playground import lessons
-from playground.cli.notebooks import FOLDER
+from playground.cli.notebooks import FOLDER, by_sockets
 from playground.lessons import course
 from playground.lessons.exercise import Exercise
 from tests.lessons import answers
@@ -57,12 +58,17 @@ def courses() -> list[tuple[Path, str]]:
 def drive(path: Path, lesson: str) -> Drive:
     """Run a notebook with all its exercises' answers, wrong and right."""
     notebook = answered(read(path), lesson)
-    client = NotebookClient(
-        notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
-    )
     found = Drive()
     try:
-        client.execute()
+        with tempfile.TemporaryDirectory() as folder:
+            client = NotebookClient(
+                notebook,
+                timeout=CELL_TIMEOUT,
+                kernel_name="python3",
+                config=by_sockets(folder),
+                resources={"metadata": {"path": str(path.parent)}},
+            )
+            client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         found.broken = str(error)
     for cell in notebook.cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from queue import Empty
@@ -28,7 +29,9 @@ class Kernel:
 
     def __init__(self) -> None:
         self.mark = uuid.uuid4().hex
-        self.manager = KernelManager(kernel_name="python3")
+        # By Unix sockets: of kernels that start at once, two may be given the same port.
+        self.folder = tempfile.TemporaryDirectory()
+        self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{self.folder.name}/kernel")
         self.manager.start_kernel(env={**os.environ, MARK: self.mark})
         self.connect()
 
@@ -68,6 +71,7 @@ class Kernel:
     def end(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+        self.folder.cleanup()
 
 
 @pytest.fixture
