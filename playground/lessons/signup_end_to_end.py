@@ -13,7 +13,7 @@ from playground.lessons.trial import Trial
 from playground.lessons.write import Write
 from playground.recording import Trace
 from playground.recording.timeline import awakeable_id
-from playground.recording.trace import FIRST_AWAKEABLE
+from playground.restate.protocol import FIRST_AWAKEABLE
 
 _DOCS = "https://docs.restate.dev"
 

@@ -22,11 +22,13 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from restate.server_context import ServerInvocationContext
 from restate.vm import VMWrapper
+
+from playground.restate.protocol import FIRST_AWAKEABLE
 
 COMMANDS = {
     "sys_input": "Input",
@@ -52,9 +54,6 @@ COMMANDS = {
     "attach_invocation": "AttachInvocation",
 }
 """The methods that write one command each, and its type (restate-sdk 1.3; any that a release lacks are skipped)."""
-FIRST_AWAKEABLE = 17
-"""The signal number of an invocation's first awakeable."""
-
 Place = tuple[str, int]
 """A file, as a path within the service's folder, and a line in it."""
 
@@ -170,11 +169,10 @@ def install(root: Path) -> None:
     ServerInvocationContext.enter = entered  # type: ignore[method-assign]
 
 
-@functools.cache
 def _definition(handler: Callable[..., Any], inside: str) -> Place | None:
-    """The line where a handler's definition begins, after its decorators."""
-    code = inspect.unwrap(handler).__code__
-    if not code.co_filename.startswith(inside):
+    """The line where a handler's definition begins, after its decorators; None if it is no function of theirs."""
+    code = getattr(inspect.unwrap(handler), "__code__", None)  # whatever can be called may be a handler
+    if not isinstance(code, CodeType) or not code.co_filename.startswith(inside):
         return None
     line = code.co_firstlineno
     while (text := linecache.getline(code.co_filename, line)) and not re.match(r"\s*(async\s+)?def\b", text):

@@ -32,10 +32,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Event = dict[str, Any]
 
 
-MISMATCH = 570
-"""The code of a failure because the handler does not fit its journal."""
-
-
 class Tap:
     """Wraps a Restate ASGI app, and calls `emit` with the events of each chunk that passes.
 
@@ -183,7 +179,7 @@ class AttemptTap:
                 entry=message.extra.get("command"),
                 name=message.name,
                 **({} if place is None else {"file": place[0], "line": place[1]}),
-                **({"asked": self.lines.asked} if code == MISMATCH and self.lines is not None else {}),
+                **({"asked": self.lines.asked} if code == protocol.JOURNAL_MISMATCH and self.lines is not None else {}),
             )
         if kind == protocol.END:
             return self.event("attempt.ended")

@@ -7,8 +7,9 @@ from typing import Any
 
 from playground.recording import kinds
 from playground.recording.events import Event
-from playground.recording.trace import FIRST_AWAKEABLE, Attempt, Effect, Entry, How, Mark, Outcome, RowKey
+from playground.recording.trace import Attempt, Effect, Entry, How, Mark, Outcome, RowKey
 from playground.recording.writer import Writer
+from playground.restate.protocol import FIRST_AWAKEABLE
 
 OUTCOME_OF_A_POD: dict[str, Outcome] = {"killed": "killed", "crashed": "crashed", "stopped": "stopped"}
 """How an attempt ended that was still running when its pod went away, by how the pod went."""

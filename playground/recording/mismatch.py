@@ -108,7 +108,6 @@ def explain(timeline: Timeline, trace: Trace, attempt: Attempt) -> Mismatch | No
     index = attempt.mismatch_at
     if not attempt.mismatch or index is None:
         return None
-    row = ("entry", index)
     entry = trace.rows.get(("entry", index))
     writer = next((each for each in trace.attempts if each is not attempt and _wrote(each, index)), None)
     written = _place(writer, writer.asked_at.get(("entry", index))) if writer else None
@@ -117,13 +116,12 @@ def explain(timeline: Timeline, trace: Trace, attempt: Attempt) -> Mismatch | No
         cause, remedy = CHANGED
     else:
         cause, remedy = _guess(timeline, asked or written)
-    journal = str(entry) if entry is not None and row in trace.rows else "an entry"
-    return Mismatch(index, journal, written, attempt.asked_instead, asked, cause, remedy)
+    return Mismatch(index, str(entry or "an entry"), written, attempt.asked_instead, asked, cause, remedy)
 
 
 def _wrote(attempt: Attempt, index: int) -> bool:
     mark = attempt.marks.get(("entry", index))
-    return mark is not None and mark.how in ("executed", "cut off") and not attempt.mismatch
+    return mark is not None and mark.how in ("executed", "cut off")
 
 
 def _place(attempt: Attempt, at: tuple[str, int] | None) -> Place | None:
@@ -137,7 +135,7 @@ def _guess(timeline: Timeline, place: Place | None) -> tuple[str, str]:
         return "", ""
     try:
         module = ast.parse(revision.source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a loaded recording's source may be anything
         return "", ""
     # The function that asked, then the others: a helper may have been asked what to do.
     functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]

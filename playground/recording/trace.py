@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from playground.recording.events import Event
+from playground.restate.protocol import JOURNAL_MISMATCH
 
 How = Literal["executed", "replayed", "cut off", "failed", "delivered", "awaited"]
 Outcome = Literal["running", "completed", "suspended", "failed", "killed", "crashed", "stopped", "disconnected"]
@@ -30,14 +31,10 @@ RowKey = tuple[Literal["entry", "signal"], int | str]
 
 TAKEN_BACK = ("backing-off", "paused")
 """The statuses of an invocation whose pod was done, but whose result Restate has refused."""
-JOURNAL_MISMATCH = 570
-"""The code an attempt fails with when its handler does not fit its journal."""
 ABORTED = 409
 """The code an invocation fails with when somebody kills or cancels it."""
 CANCELLED: RowKey = ("signal", 1)
 """The row of the signal that asks an invocation to stop."""
-FIRST_AWAKEABLE = 17
-"""The signal number of an invocation's first awakeable. 1 is cancellation (see restate.protocol)."""
 OUTSIDE = -1
 """The step of an effect that no step caused."""
 MOST_LINES, LONGEST_LINE, MOST_PRINTED = 10_000, 1_000_000, 4_000_000

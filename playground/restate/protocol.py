@@ -25,6 +25,10 @@ from typing import Any
 
 HEADER = struct.Struct(">HHI")
 
+JOURNAL_MISMATCH = 570
+"""Code of the failure of an attempt whose handler does not fit its journal."""
+FIRST_AWAKEABLE = 17
+"""Signal number of an invocation's first awakeable; 1 is cancellation."""
 START, SUSPENSION, ERROR, END, COMMAND_ACK, PROPOSE_RUN, AWAITING_ON, RUN_ACK = range(8)
 INPUT, OUTPUT, RUN, SIGNAL = 0x0400, 0x0401, 0x0411, 0xFBFF
 CALL_INVOCATION_ID = 0x800E

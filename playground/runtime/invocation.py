@@ -136,7 +136,7 @@ class Invocation:
         if self._host.wait_until(decided, timeout) and not reached():
             raise WaitTimeout(
                 f"{self.target} did not reach {wanted}, and cannot any more: it has completed.",
-                "inv shows which way it went.",
+                "It ended without coming there; inv shows which way it went.",
                 "pg.send(...) sends the request again; inv.result() has what it returned.",
             )
         if not reached():

@@ -16,7 +16,7 @@ from playground.errors import RequestError
 from playground.recording import Effect, Recording, Timeline, Trace
 from playground.recording.changes import Change
 from playground.recording.timeline import awakeable_id, parse_awakeable
-from playground.recording.trace import FIRST_AWAKEABLE
+from playground.restate.protocol import FIRST_AWAKEABLE
 from playground.views import text
 from playground.views.actions import Actions
 from playground.views.asked import answers
